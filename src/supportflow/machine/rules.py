@@ -1,0 +1,138 @@
+"""What a user may change about the machine, its bare step, and where messages belong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+
+import attrs
+
+from supportflow.errors import IllegalStep, InvalidValue
+from supportflow.model import (
+    MAX_MARKS,
+    AgentKind,
+    Conversation,
+    Progress,
+    Reading,
+    State,
+    Step,
+    conversation_id,
+)
+from supportflow.playbook import PLAYBOOKS, STANDARD, Playbook, playbook_for
+from supportflow.sla.clock import RESPONDERS
+
+__all__ = ["RULES", "Rules", "belongs", "blank", "step"]
+
+
+@attrs.frozen
+class Rules:
+    """Hold what a user may change about the machine.
+
+    Args:
+        playbooks: The playbooks by name; `"standard"` must be among them.
+        playbook_for: Which of them a reading calls for.
+        reopen_within: How long after it was resolved a conversation is reopened by its
+            customer's message; later a new one begins. Ours: 7 days.
+        responders: Whose words answer a customer and take steps.
+        max_marks: How many marks a snapshot keeps before older settled ones are folded.
+
+    Raises:
+        InvalidValue: If there is no standard playbook.
+    """
+
+    playbooks: Mapping[str, Playbook] = PLAYBOOKS
+    playbook_for: Callable[[Reading], str] = playbook_for
+    reopen_within: timedelta = timedelta(days=7)
+    responders: frozenset[AgentKind] = RESPONDERS
+    max_marks: int = MAX_MARKS
+
+    def __attrs_post_init__(self) -> None:
+        if STANDARD.name not in self.playbooks:
+            raise InvalidValue(f"the playbooks lack {STANDARD.name!r}, which unread messages need")
+
+    def book(self, name: str) -> Playbook:
+        """Return a playbook by name; the standard one where none is decided yet."""
+        return self.playbooks[name or STANDARD.name]
+
+
+RULES = Rules()
+
+
+def step(progress: Progress, taken: Step, at: datetime, playbook: Playbook = STANDARD) -> Progress:
+    """Take one step: the bare machine, usable without anything else here.
+
+    Args:
+        progress: Where the conversation stands.
+        taken: The step.
+        at: When (aware).
+        playbook: Which steps are legal.
+
+    Raises:
+        IllegalStep: If the step is not legal; it names those that are.
+
+    Example:
+        >>> from datetime import UTC
+        >>> start = Progress(State.received, 1, datetime(2026, 1, 1, tzinfo=UTC))
+        >>> step(start, Step.acknowledge, start.since).state
+        <State.acknowledged: 'acknowledged'>
+    """
+    state = progress.state
+    to = playbook.edges[state].get(taken)
+    if to is None:
+        raise IllegalStep(taken, state, playbook.legal(state))
+    return Progress(to, progress.version + 1, progress.since if to is state else at)
+
+
+def blank(
+    channel: str,
+    thread: str,
+    customer: str,
+    at: datetime,
+    number: int = 0,
+    previous: str | None = None,
+    bystander_of: str | None = None,
+) -> Conversation:
+    """Return a conversation in which nothing has happened yet (version 0).
+
+    Args:
+        channel: The channel's name.
+        thread: The platform's thread.
+        customer: The customer's id.
+        at: The platform time of what is about to happen (aware).
+        number: Which conversation of theirs in that thread.
+        previous: The conversation that it continues.
+        bystander_of: The conversation of the thread's first customer, for a third person.
+    """
+    return Conversation(
+        conversation_id(channel, thread, customer, number),
+        channel,
+        thread,
+        customer,
+        number,
+        at,
+        Progress(State.received, 0, at),
+        "",
+        previous=previous,
+        bystander_of=bystander_of,
+    )
+
+
+def belongs(
+    conversation: Conversation, at: datetime, reading: Reading, rules: Rules = RULES
+) -> bool:
+    """Return whether a customer's message goes into this, their newest, conversation.
+
+    It does unless the conversation was resolved longer ago than the reopen window; mere
+    gratitude always does.
+
+    Args:
+        conversation: The newest conversation of that customer in that thread.
+        at: The message's time.
+        reading: What was understood of it.
+        rules: The rules in force.
+    """
+    return (
+        conversation.state is not State.resolved
+        or reading.gratitude
+        or at <= conversation.since + rules.reopen_within
+    )

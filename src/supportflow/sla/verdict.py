@@ -1,0 +1,175 @@
+"""Judge clocks against a policy: pure, replayable, whenever and however often it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+import attrs
+
+from supportflow.model import AgentKind, Announce, Conversation, Metric
+from supportflow.playbook import PLAYBOOKS, Playbook
+from supportflow.sla.clock import RESPONDERS, Clock, fold
+from supportflow.sla.policy import SLAPolicy
+
+__all__ = ["Ruling", "Verdict", "alarms", "next_due", "verdicts"]
+
+
+class Ruling(StrEnum):
+    """Say how a clock stands against its target."""
+
+    met = "met"
+    breached = "breached"
+    running = "running"
+    paused = "paused"
+    not_applicable = "not_applicable"
+
+
+@attrs.frozen
+class Verdict:
+    """Hold the judgement of one clock.
+
+    Args:
+        metric: What was measured.
+        ruling: How it stands. A clock that still runs is `running` until `now` is past due.
+        start: When the clock started.
+        due: When it was due.
+        met_at: When it was met, if it was, in time or late.
+        warn_at: When to warn.
+        key: The message or reply that started it.
+        cycle: In which cycle of the conversation.
+        backfill: True for history, which is never announced.
+    """
+
+    metric: Metric
+    ruling: Ruling
+    start: datetime
+    due: datetime
+    met_at: datetime | None = None
+    warn_at: tuple[datetime, ...] = ()
+    key: str = ""
+    cycle: int = 0
+    backfill: bool = False
+
+    @property
+    def overshoot(self) -> timedelta:
+        """Return by how much it was met late; zero if it was not."""
+        late = self.met_at - self.due if self.met_at is not None else timedelta(0)
+        return max(late, timedelta(0))
+
+    def alarm_key(self, kind: str, place: int = 0) -> str:
+        """Return what names an alarm about this clock, whoever raises it.
+
+        Args:
+            kind: `"warning"` or `"breach"`.
+            place: Which of several warnings.
+        """
+        return f"{kind}:{self.metric}:{self.start.isoformat()}:{place}"
+
+
+def _ruling(clock: Clock, due: datetime, now: datetime | None) -> Ruling:
+    if clock.stopped_at is not None:
+        return Ruling.met if clock.stopped_at <= due else Ruling.breached
+    if clock.ended_at is not None:
+        return Ruling.breached if due < clock.ended_at else Ruling.not_applicable
+    return Ruling.breached if now is not None and due < now else Ruling.running
+
+
+def verdicts(
+    conversation: Conversation,
+    policy: SLAPolicy,
+    *,
+    now: datetime | None = None,
+    playbooks: Mapping[str, Playbook] = PLAYBOOKS,
+) -> tuple[Verdict, ...]:
+    """Judge every clock in sight of a conversation.
+
+    The same history gives the same verdicts whenever it is judged. A snapshot keeps the
+    clocks of its last `MAX_MARKS` marks; for a longer history, pass what
+    `supportflow.machine.replay(log, bounded=False)` returns.
+
+    Args:
+        conversation: A snapshot, or a replayed log.
+        policy: What is owed.
+        now: The time to judge open clocks at; without it they are `running`.
+        playbooks: The playbooks in use.
+
+    Returns:
+        Verdicts in the order in which the clocks ended; open ones last. A metric without
+        a target has none.
+    """
+    targets = policy.targets(conversation)
+    responders: frozenset[AgentKind] = getattr(policy, "responders", RESPONDERS)
+    clocks = fold(conversation.base, conversation.marks, playbooks, responders).clocks
+    found = []
+    warn_at: tuple[datetime, ...]
+    for clock in clocks:
+        target = targets.get(clock.metric)
+        if clock.due is not None:
+            due, warn_at = clock.due, ()
+        elif target is not None:
+            due = target.calendar.add(clock.start, target.duration)
+            warn_at = tuple(target.calendar.add(clock.start, early) for early in target.warn_at)
+        else:
+            continue
+        found.append(
+            Verdict(
+                clock.metric,
+                _ruling(clock, due, now),
+                clock.start,
+                due,
+                clock.stopped_at,
+                warn_at,
+                clock.key,
+                clock.cycle,
+                clock.backfill,
+            )
+        )
+    return tuple(found)
+
+
+def _moments(conversation: Conversation, policy: SLAPolicy) -> Iterator[tuple[datetime, Announce]]:
+    """Yield what is still to be announced and from when on.
+
+    A breach that was answered before anybody looked is still a breach and is announced;
+    a warning whose clock has stopped, or is breached already, is of no use any more.
+    """
+    for verdict in verdicts(conversation, policy):
+        breach = verdict.alarm_key("breach")
+        if verdict.backfill or breach in conversation.announced:
+            continue
+        if verdict.ruling in (Ruling.running, Ruling.breached):
+            yield verdict.due, Announce(breach, f"breach:{verdict.metric}", verdict.due)
+        if verdict.ruling is Ruling.running:
+            for place, moment in enumerate(verdict.warn_at):
+                key = verdict.alarm_key("warning", place)
+                if key not in conversation.announced:
+                    yield moment, Announce(key, f"warning:{verdict.metric}", verdict.due)
+
+
+def next_due(conversation: Conversation, policy: SLAPolicy) -> datetime | None:
+    """Return when somebody must look at the conversation's clocks next, or None.
+
+    Args:
+        conversation: A snapshot.
+        policy: What is owed.
+    """
+    if conversation.merged_into is not None:
+        return None
+    return min((moment for moment, _ in _moments(conversation, policy)), default=None)
+
+
+def alarms(conversation: Conversation, policy: SLAPolicy, now: datetime) -> tuple[Announce, ...]:
+    """Return what has to be announced now; a breach silences the warnings before it.
+
+    Args:
+        conversation: A snapshot.
+        policy: What is owed.
+        now: The time (aware).
+    """
+    if conversation.merged_into is not None:
+        return ()
+    ripe = [announce for moment, announce in _moments(conversation, policy) if moment <= now]
+    breached = {a.due for a in ripe if a.kind.startswith("breach")}
+    return tuple(a for a in ripe if a.kind.startswith("breach") or a.due not in breached)
