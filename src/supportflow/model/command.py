@@ -42,6 +42,10 @@ def _steps(value: Iterable[str]) -> tuple[Step, ...]:
     return tuple(step for step in Step if step in taken)
 
 
+def _strings(value: Iterable[str]) -> tuple[str, ...]:
+    return tuple(value)
+
+
 def _optional_aware(value: datetime | None) -> datetime | None:
     return None if value is None else aware(value, "by")
 
@@ -129,8 +133,8 @@ class Tag:
     """
 
     agent: Agent
-    add: tuple[str, ...] = attrs.field(default=(), converter=tuple)
-    remove: tuple[str, ...] = attrs.field(default=(), converter=tuple)
+    add: tuple[str, ...] = attrs.field(default=(), converter=_strings)
+    remove: tuple[str, ...] = attrs.field(default=(), converter=_strings)
 
 
 @attrs.frozen

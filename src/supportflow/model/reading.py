@@ -18,6 +18,10 @@ def _steps(value: Iterable[str]) -> tuple[Step, ...]:
     return tuple(step for step in Step if step in taken)
 
 
+def _strings(value: Iterable[str]) -> tuple[str, ...]:
+    return tuple(value)
+
+
 def _confidence(_: object, __: object, value: float) -> None:
     if not 0 <= value <= 1:
         raise InvalidValue(f"confidence is {value!r}; it must lie between 0 and 1")
@@ -56,7 +60,7 @@ class Reading:
     language: str | None = None
     steps: tuple[Step, ...] = attrs.field(default=(), converter=_steps)
     confidence: float = attrs.field(default=1.0, validator=_confidence)
-    reasons: tuple[str, ...] = attrs.field(default=(), converter=tuple)
+    reasons: tuple[str, ...] = attrs.field(default=(), converter=_strings)
     by: str = ""
 
 

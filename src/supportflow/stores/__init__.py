@@ -329,8 +329,8 @@ class Wanted:
     Args:
         conversations: By id.
         heads: The newest conversation of each (channel, thread, customer).
-        threads: Every newest conversation of each (channel, thread), whoever's it is.
-        messages: By key, as first seen, with their revisions' names.
+        threads: The first conversation of each (channel, thread), whoever's it is.
+        messages: By key, as first seen, with their revisions and removals.
         orphans: Stored answers without a conversation whose parent is this key's id on
             the same channel.
         once: By once-key.
@@ -365,10 +365,11 @@ class Loaded:
     Args:
         conversations: By id.
         heads: By (channel, thread, customer).
-        threads: By (channel, thread): newest conversations, oldest `opened_at` first.
+        threads: By (channel, thread): the first conversation that was written there.
         messages: By key; the message as first seen, with its removal.
         erased: Wanted keys of messages that were erased: they exist, and say nothing.
-        revisions: By key: the names of its revisions.
+        revisions: By key: its revisions, also of a message that has not arrived yet.
+        removed: By key: the removal of a message that has not arrived yet.
         orphans: By the parent's key.
         once: By once-key.
         rows: By row id: every row found through `rows`, `replies`, `marks` or `remotes`.
@@ -378,10 +379,11 @@ class Loaded:
 
     conversations: Mapping[str, Conversation] = attrs.field(factory=dict)
     heads: Mapping[ThreadHead, Conversation] = attrs.field(factory=dict)
-    threads: Mapping[tuple[str, str], tuple[Conversation, ...]] = attrs.field(factory=dict)
+    threads: Mapping[tuple[str, str], Conversation] = attrs.field(factory=dict)
     messages: Mapping[MessageKey, Stored] = attrs.field(factory=dict)
     erased: frozenset[MessageKey] = frozenset()
-    revisions: Mapping[MessageKey, tuple[str, ...]] = attrs.field(factory=dict)
+    revisions: Mapping[MessageKey, tuple[Stored, ...]] = attrs.field(factory=dict)
+    removed: Mapping[MessageKey, Removed] = attrs.field(factory=dict)
     orphans: Mapping[MessageKey, tuple[Stored, ...]] = attrs.field(factory=dict)
     once: Mapping[str, str] = attrs.field(factory=dict)
     rows: Mapping[str, Row] = attrs.field(factory=dict)

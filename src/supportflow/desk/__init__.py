@@ -1,0 +1,8 @@
+"""What a user touches: `Desk` and `AsyncDesk`, over programs in files by concern."""
+
+from supportflow.desk.core import Listing
+from supportflow.desk.intake import Taken
+from supportflow.desk.look import Export
+from supportflow.desk.shells import AsyncDesk, Desk
+
+__all__ = ["AsyncDesk", "Desk", "Export", "Listing", "Taken"]

@@ -1,0 +1,263 @@
+"""Look at what is there: inbox, history, outbox, quarantine; and replay what was quarantined."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import attrs
+
+from supportflow.channels import Delivery, Unreadable
+from supportflow.desk.core import (
+    Core,
+    Listing,
+    erase_customer,
+    find,
+    get_conversation,
+    log,
+)
+from supportflow.desk.intake import Taken, intake
+from supportflow.errors import PayloadError, SupportflowError, Unsupported
+from supportflow.events import Recorded
+from supportflow.flow import Program
+from supportflow.model import Conversation, CustomerRef, State
+from supportflow.stores import (
+    Conversations,
+    Messages,
+    Outbox,
+    Quarantine,
+    Quarantined,
+    Query,
+    Results,
+    Row,
+    RowState,
+    Stored,
+)
+
+__all__ = [
+    "Export",
+    "erase",
+    "export",
+    "get",
+    "history",
+    "inbox",
+    "messages",
+    "outbox",
+    "quarantine",
+    "replay",
+]
+
+
+@attrs.frozen
+class Export:
+    """Hold everything that is stored of one customer.
+
+    Args:
+        customer: Who.
+        conversations: Their conversations.
+        messages: Every message in them, both ways, with notes.
+        events: Every event of them.
+    """
+
+    customer: CustomerRef
+    conversations: tuple[Conversation, ...]
+    messages: tuple[Stored, ...]
+    events: tuple[Recorded, ...]
+
+
+def inbox(
+    core: Core,
+    *,
+    unanswered: bool | None = None,
+    state: str | None = None,
+    channel: str | None = None,
+    customer: CustomerRef | None = None,
+    assigned: str | None = None,
+    tag: str | None = None,
+    limit: int = 100,
+    after: str | None = None,
+) -> Program[Listing[Conversation]]:
+    """Return conversations; those that wait longest come first.
+
+    Args:
+        unanswered: True for those whose customer waits and has no answer on its way.
+        state: In this state.
+        channel: On this channel.
+        customer: Of this customer.
+        assigned: Of this agent.
+        tag: With this label.
+        limit: How many at most.
+        after: The `after` of the previous page.
+    """
+    query = Conversations(
+        unanswered=unanswered,
+        state=None if state is None else State(state),
+        channel=channel,
+        customer=customer,
+        assigned=assigned,
+        tag=tag,
+        limit=limit,
+        after=after,
+    )
+    found = yield from find(core, query)
+    return Listing.of(found.conversations, found.after)
+
+
+def get(core: Core, conversation: str) -> Program[Conversation]:
+    """Return a conversation as it is now; a merged one's successor.
+
+    Args:
+        conversation: Its id.
+
+    Raises:
+        NotFound: If there is none.
+    """
+    return get_conversation(core, conversation)
+
+
+def history(
+    core: Core, conversation: Conversation | str, *, after: int = 0, limit: int = 1000
+) -> Program[tuple[Recorded, ...]]:
+    """Return a conversation's log, oldest first.
+
+    Args:
+        conversation: The conversation, or its id.
+        after: The position after which to go on.
+        limit: How many events at most.
+    """
+    id = conversation.id if isinstance(conversation, Conversation) else conversation  # noqa: A001  # its name
+    return tuple((yield from log(core, after, id, limit)))
+
+
+def messages(
+    core: Core, conversation: Conversation | str, *, limit: int = 100, after: str | None = None
+) -> Program[Listing[Stored]]:
+    """Return a conversation's messages in the order of their time, notes included.
+
+    Args:
+        conversation: The conversation, or its id.
+        limit: How many at most.
+        after: The `after` of the previous page.
+    """
+    id = conversation.id if isinstance(conversation, Conversation) else conversation  # noqa: A001  # its name
+    found = yield from find(core, Messages(conversation=id, limit=limit, after=after))
+    return Listing.of(found.messages, found.after)
+
+
+def outbox(
+    core: Core,
+    *,
+    states: Iterable[str] = (),
+    channel: str | None = None,
+    conversation: str | None = None,
+    held: bool | None = None,
+    limit: int = 100,
+    after: str | None = None,
+) -> Program[Listing[Row]]:
+    """Return outbox rows in the order in which they were queued.
+
+    Args:
+        states: In these states, for example `["unknown", "failed"]`; all by default.
+        channel: On this channel.
+        conversation: Of this conversation, by id.
+        held: True for those that wait for a person.
+        limit: How many at most.
+        after: The `after` of the previous page.
+    """
+    query = Outbox(
+        tuple(RowState(s) for s in states), channel, conversation, held, None, limit, after
+    )
+    found = yield from find(core, query)
+    return Listing.of(found.rows, found.after)
+
+
+def quarantine(
+    core: Core, *, channel: str | None = None, limit: int = 100, after: str | None = None
+) -> Program[Listing[Quarantined]]:
+    """Return items that could not be read, oldest first.
+
+    Args:
+        channel: Of this channel.
+        limit: How many at most.
+        after: The `after` of the previous page.
+    """
+    found = yield from find(core, Quarantine(channel, limit=limit, after=after))
+    return Listing.of(found.quarantined, found.after)
+
+
+def replay(core: Core, *ids: str) -> Program[Taken]:
+    """Read quarantined items again, for example after an upgrade.
+
+    What can be read now is recorded as if it had just arrived; the rest stays.
+
+    Args:
+        ids: The items' ids.
+
+    Raises:
+        Unsupported: If an item's channel cannot read single items.
+    """
+    found = yield from find(core, Quarantine(ids=ids, limit=max(len(ids), 1)))
+    total = Taken()
+    for item in found.quarantined:
+        again = _reread(core, item)
+        if again is None:
+            total += Taken(quarantined=1)
+        else:
+            total += yield from intake(core, item.channel, again.facts, replayed=(item.id,))
+    return total
+
+
+def _reread(core: Core, item: Quarantined) -> Delivery | None:
+    reread: Any = getattr(core.channel(item.channel), "reread", None)
+    if reread is None:
+        raise Unsupported(f"{item.channel} cannot read a single item again; it has no reread()")
+    try:
+        again: Delivery = reread(item.raw)
+    except SupportflowError:
+        return None
+    return None if again.unreadable else again
+
+
+def erase(core: Core, customer: CustomerRef) -> Program[None]:
+    """Blank every word of a customer and pseudonymise their ids, for ever.
+
+    Args:
+        customer: Who.
+    """
+    return erase_customer(core, customer)
+
+
+def export(core: Core, customer: CustomerRef) -> Program[Export]:
+    """Return everything that is stored of one customer.
+
+    Args:
+        customer: Who.
+    """
+    conversations: list[Conversation] = []
+    stored: list[Stored] = []
+    events: list[Recorded] = []
+    pages = _pages(core, Conversations(customer=customer))
+    for page in (yield from pages):
+        conversations += page.conversations
+    for page in (yield from _pages(core, Messages(customer=customer))):
+        stored += page.messages
+    for conversation in conversations:
+        events += yield from _whole_log(core, conversation.id)
+    return Export(customer, tuple(conversations), tuple(stored), tuple(events))
+
+
+def _pages(core: Core, query: Query) -> Program[list[Results]]:
+    pages = [(yield from find(core, query))]
+    while pages[-1].after is not None:
+        pages.append((yield from find(core, attrs.evolve(query, after=pages[-1].after))))
+    return pages
+
+
+def _whole_log(core: Core, conversation: str) -> Program[list[Recorded]]:
+    events: list[Recorded] = []
+    while True:
+        after = events[-1].position if events else 0
+        page = yield from log(core, after, conversation, 1000)
+        events += page
+        if len(page) < 1000:
+            return events

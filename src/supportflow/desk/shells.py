@@ -1,0 +1,263 @@
+"""`Desk` and `AsyncDesk`: the same programs, answered on this thread or on an event loop.
+
+There is one list of operations. Each is a typed descriptor over a program; on a `Desk` it
+is a method that returns, on an `AsyncDesk` one to await.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import UTC, datetime
+from functools import update_wrapper
+from types import TracebackType
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypedDict, TypeVar, Unpack, overload
+
+from supportflow.channels import PROTOCOL, Channel
+from supportflow.desk import announce as alarms
+from supportflow.desk import commands, look
+from supportflow.desk import intake as facts
+from supportflow.desk import poll as polls
+from supportflow.desk import reply as words
+from supportflow.desk.core import Core
+from supportflow.errors import FlowError, InvalidValue
+from supportflow.etiquette import RULES as ETIQUETTE
+from supportflow.etiquette import Rule
+from supportflow.flow import Call, Effect, Program, Wait, arun, run
+from supportflow.machine import RULES, Rules
+from supportflow.sla.policy import DEFAULT_POLICY, SLAPolicy, policy_version
+from supportflow.stores import AsyncStore, Store
+from supportflow.transport import AsyncTransport, Transport
+from supportflow.triage import Classifier
+
+__all__ = ["AsyncDesk", "Desk", "Options"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Options(TypedDict, total=False):
+    """Configure a desk; everything has a default.
+
+    Attributes:
+        policy: What is owed to customers; an answer within the hour by default.
+        rules: Playbooks and the like.
+        etiquette: The rules that every outgoing text passes.
+        classifier: Who reads what customers write; nobody by default.
+        clock: Returns the time (aware); the computer's clock by default.
+    """
+
+    policy: SLAPolicy
+    rules: Rules
+    etiquette: Iterable[Rule]
+    classifier: Classifier | None
+    clock: Callable[[], datetime]
+
+
+class Operation(Generic[P, T]):
+    """Offer a program as a method of whichever desk it is looked up on."""
+
+    def __init__(self, program: Callable[Concatenate[Core, P], Program[T]]) -> None:
+        self.program = program
+        self.__name__, self.__doc__ = program.__name__, program.__doc__
+        signature = inspect.signature(program)
+        first, *others = signature.parameters.values()
+        self.__signature__ = signature.replace(parameters=[first.replace(name="self"), *others])
+
+    @overload
+    def __get__(self, desk: None, owner: type | None = None) -> Operation[P, T]: ...
+    @overload
+    def __get__(self, desk: Desk, owner: type | None = None) -> Callable[P, T]: ...
+    @overload
+    def __get__(self, desk: AsyncDesk, owner: type | None = None) -> Callable[P, Awaitable[T]]: ...
+    def __get__(self, desk: Desk | AsyncDesk | None, owner: type | None = None) -> Any:
+        if desk is None:
+            return self
+
+        def method(*args: P.args, **kwargs: P.kwargs) -> Any:
+            return desk._perform(self.program(desk._core, *args, **kwargs))
+
+        update_wrapper(method, self.program)
+        parameters = list(self.__signature__.parameters.values())[1:]
+        method.__signature__ = self.__signature__.replace(parameters=parameters)  # type: ignore[attr-defined]  # what inspect reads
+        return method
+
+
+class _Operations:
+    """List, once, what a desk can do."""
+
+    reply = Operation(words.reply)
+    acknowledge = Operation(words.acknowledge)
+    apologize = Operation(words.apologize)
+    resolve = Operation(words.resolve)
+    promise = Operation(words.promise)
+    draft = Operation(words.draft)
+    dismiss = Operation(commands.dismiss)
+    classify = Operation(commands.classify)
+    assign = Operation(commands.assign)
+    tag = Operation(commands.tag)
+    note = Operation(commands.note)
+    handoff = Operation(commands.handoff)
+    cancel = Operation(commands.cancel)
+    inbox = Operation(look.inbox)
+    get = Operation(look.get)
+    history = Operation(look.history)
+    messages = Operation(look.messages)
+    outbox = Operation(look.outbox)
+    quarantine = Operation(look.quarantine)
+    replay = Operation(look.replay)
+    erase = Operation(look.erase)
+    export = Operation(look.export)
+    intake = Operation(facts.intake)
+    poll = Operation(polls.poll)
+    announce = Operation(alarms.announce)
+
+    def __init__(
+        self,
+        store: Any,
+        channels: Iterable[Channel] = (),
+        **options: Unpack[Options],
+    ) -> None:
+        named: dict[str, Channel] = {}
+        for channel in channels:
+            if channel.name in named:
+                raise InvalidValue(f"two channels are named {channel.name!r}; give one a name")
+            if channel.traits.protocol > PROTOCOL:
+                raise InvalidValue(
+                    f"channel {channel.name!r} was made for protocol {channel.traits.protocol}, "
+                    f"this supportflow speaks {PROTOCOL}; upgrade supportflow"
+                )
+            named[channel.name] = channel
+        policy = options.get("policy", DEFAULT_POLICY)
+        self._core = Core(
+            store,
+            named,
+            policy,
+            policy_version(policy),
+            options.get("rules", RULES),
+            tuple(options.get("etiquette", ETIQUETTE)),
+            options.get("classifier"),
+            options.get("clock", _utc_now),
+        )
+
+
+class Desk(_Operations):
+    """Serve customers from this thread: every method blocks until it is done.
+
+    Args:
+        store: Where everything is kept, for example `SQLiteStore("support.db")`.
+        channels: The channels to serve.
+        options: See `Options`.
+
+    Raises:
+        TypeError: If the store is asynchronous: use `AsyncDesk`.
+        InvalidValue: If two channels have one name.
+
+    Example:
+        >>> from supportflow.stores.memory import MemoryStore
+        >>> with Desk(MemoryStore()) as desk:
+        ...     desk.inbox(unanswered=True)
+        ()
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        channels: Iterable[Channel] = (),
+        **options: Unpack[Options],
+    ) -> None:
+        if inspect.iscoroutinefunction(store.load):
+            raise TypeError(f"{type(store).__name__} is asynchronous; use AsyncDesk with it")
+        super().__init__(store, channels, **options)
+        self._transport = Transport()
+        self._stopped = threading.Event()
+
+    def _perform(self, program: Program[T]) -> T:
+        return run(program, self._answer)
+
+    def _answer(self, effect: Effect) -> Any:
+        if isinstance(effect, Call):
+            result = getattr(effect.target, effect.method)(*effect.args)
+            if inspect.isawaitable(result):
+                if inspect.iscoroutine(result):
+                    result.close()
+                name = type(effect.target).__name__
+                raise FlowError(f"{name}.{effect.method} is asynchronous; use AsyncDesk with it")
+            return result
+        if isinstance(effect, Wait):
+            return self._stopped.wait(effect.seconds)
+        return self._transport.send(effect)
+
+    def close(self) -> None:
+        """Let go of the connections and of the store."""
+        self._transport.close()
+        self._core.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class AsyncDesk(_Operations):
+    """Serve customers from an event loop: every method is awaited.
+
+    Args:
+        store: An asynchronous store, or `threaded(store)`.
+        channels: The channels to serve.
+        options: See `Options`.
+
+    Raises:
+        TypeError: If the store blocks: pass `threaded(store)`.
+        InvalidValue: If two channels have one name.
+    """
+
+    def __init__(
+        self,
+        store: AsyncStore,
+        channels: Iterable[Channel] = (),
+        **options: Unpack[Options],
+    ) -> None:
+        if not inspect.iscoroutinefunction(store.load):
+            raise TypeError(f"{type(store).__name__} blocks; pass threaded(store), or use Desk")
+        super().__init__(store, channels, **options)
+        self._transport = AsyncTransport()
+
+    def _perform(self, program: Program[T]) -> Awaitable[T]:
+        return arun(program, self._answer)
+
+    async def _answer(self, effect: Effect) -> Any:
+        if isinstance(effect, Call):
+            result = getattr(effect.target, effect.method)(*effect.args)
+            return await result if inspect.isawaitable(result) else result
+        if isinstance(effect, Wait):
+            return await asyncio.sleep(effect.seconds)
+        return await self._transport.send(effect)
+
+    async def close(self) -> None:
+        """Let go of the connections and of the store."""
+        await self._transport.close()
+        await self._core.store.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
