@@ -1,0 +1,92 @@
+# One door for every check and every command: .ci/run and people call the same targets.
+# Needs make, git and Python 3.11 or newer with venv; everything else goes into .venv.
+
+BIN := .venv/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# pyright: no look for a newer version, and the node of its own wheel.
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+export PYRIGHT_PYTHON_GLOBAL_NODE := 0
+
+# What must be covered branch by branch; the rest together must reach 95 %.
+CORE := src/supportflow/machine/*,src/supportflow/playbook.py,src/supportflow/flow.py,src/supportflow/sla/*,src/supportflow/stores/codec.py,src/supportflow/desk/*
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.SUFFIXES:
+.PHONY: help demo test lint types docs bench format clean
+
+help: ## Print this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: .venv/.ready-demo ## Replay a small archive of conversations, judge it, report on it
+	@echo "Replaying the small archive in examples/data ..."
+	@$(BIN)/python examples/replay_archive.py
+
+test: .venv/.ready-test ## Run all tests and the examples in the documentation; check the coverage
+	@echo "Running the tests on two processes ..."
+	@rm -f .coverage .coverage.*
+	@$(BIN)/python -m coverage run -m pytest -n 2 --dist loadgroup $(ARGS)
+	@$(BIN)/python -m coverage combine --quiet
+	@echo "Coverage with branches: all of it, at least 95 % ..."
+	@$(BIN)/python -m coverage report --fail-under=95
+	@echo "Coverage with branches: machine, playbook, flow, sla, codec and desk, 100 % ..."
+	@$(BIN)/python -m coverage report --fail-under=100 --include='$(CORE)'
+
+lint: .venv/.ready-lint ## Check style and format
+	@echo "Checking style and format ..."
+	@$(BIN)/python -m ruff check .
+	@$(BIN)/python -m ruff format --check .
+
+types: .venv/.ready-types ## Check types: the sources, the public API, and what users write
+	@echo "Checking types with mypy ..."
+	@$(BIN)/python -m mypy
+	@echo "Checking with pyright that every public name is fully typed ..."
+	@# (it looks for the package with the first python on the PATH)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pyright --verifytypes supportflow --ignoreexternal
+	@echo "Checking with pyright what users write ..."
+	@$(BIN)/python -m pyright
+
+docs: .venv/.ready-docs ## Build the documentation into docs/_build/html
+	@echo "Building the documentation ..."
+	@$(BIN)/python -m sphinx -q -W --keep-going -E -b html -d docs/_build/doctrees docs docs/_build/html
+	@echo "Built: docs/_build/html/index.html"
+
+bench: .venv/.ready-bench ## Measure the speed beside a named floor and the peers
+	@echo "Measuring (takes some minutes) ..."
+	@$(BIN)/python tests/benchmarks/run.py
+
+format: .venv/.ready-lint ## Rewrite the sources in the house format
+	@$(BIN)/python -m ruff check --fix-only --quiet .
+	@$(BIN)/python -m ruff format .
+
+clean: ## Remove everything that make has made
+	rm -rf .venv docs/_build docs/_generated .coverage .coverage.* .hypothesis .pytest_cache .ruff_cache .mypy_cache
+	find src tests docs examples -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- setting up -------------------------------------------------------------------------------------------------------
+# A .ready file says that a step is done; it is made again when pyproject.toml is newer.
+
+.venv/.ready-python:
+	@found=; for candidate in $${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11}; do \
+	  if "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$$candidate; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+	  echo "supportflow needs Python 3.11 or newer, and $${PYTHON:-python3} is not one: install it, or name it with 'make PYTHON=/path/to/python'." >&2; exit 1; \
+	fi; \
+	echo "Setting up .venv with $$("$$found" -V) (first time only) ..."; \
+	"$$found" -m venv .venv || { \
+	  echo "$$found cannot make a virtual environment: install its venv module (on Debian and Ubuntu: apt install python3-venv)." >&2; exit 1; \
+	}
+	@$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	@touch $@
+
+.venv/.ready-package: .venv/.ready-python pyproject.toml
+	@echo "Installing supportflow into .venv ..."
+	@$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+.venv/.ready-%: .venv/.ready-package pyproject.toml
+	@echo "Installing what 'make $*' needs into .venv ..."
+	@$(BIN)/python -m pip install --quiet --group $*
+	@touch $@

@@ -1,0 +1,1 @@
+"""Judge how long people waited: calendars of open time, policies and verdicts."""
