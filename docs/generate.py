@@ -10,9 +10,20 @@ from supportflow.playbook import PLAYBOOKS
 
 PACKAGE = Path(supportflow.__file__).parent
 
-# How public things are made: a desk's programs, the statements of a store, the local platforms.
-INSIDE = ("supportflow.desk.", "supportflow.stores.", "supportflow.testing.platforms")
-OUTSIDE = {"supportflow.stores.memory", "supportflow.stores.sqlite", "supportflow.stores.threaded"}
+# How public things are made: programs, statements, the parts of a contract, local platforms.
+INSIDE = (
+    "supportflow.desk.",
+    "supportflow.stores.",
+    "supportflow.testing.platforms",
+    "supportflow.testing.store_",
+)
+OUTSIDE = {
+    "supportflow.stores.memory",
+    "supportflow.stores.sqlite",
+    "supportflow.stores.threaded",
+    "supportflow.testing.store_contract",
+    "supportflow.testing.store_machine",
+}
 
 # A desk's operations stand in what both desks inherit.
 DESKS = """

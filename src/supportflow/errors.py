@@ -50,7 +50,9 @@ class IllegalStep(InvalidValue):
     """
 
     def __init__(self, step: str, state: str, legal: Iterable[str], why: str = "") -> None:
-        self.step, self.state, self.legal = step, state, tuple(legal)
+        self.step: str = step
+        self.state: str = state
+        self.legal: tuple[str, ...] = tuple(legal)
         allowed = ", ".join(self.legal) or "none"
         note = f" {why}" if why else ""
         super().__init__(f"{step} is not legal in state {state}; legal now: {allowed}.{note}")
@@ -76,7 +78,7 @@ class WindowClosed(SupportflowError):
     """
 
     def __init__(self, message: str, possible: Iterable[str] = ()) -> None:
-        self.possible = tuple(possible)
+        self.possible: tuple[str, ...] = tuple(possible)
         hint = f" Still possible: {', '.join(self.possible)}." if self.possible else ""
         super().__init__(f"{message}{hint}")
 
@@ -93,7 +95,7 @@ class EtiquetteError(SupportflowError):
     """
 
     def __init__(self, findings: Iterable[Any]) -> None:
-        self.findings = tuple(findings)
+        self.findings: tuple[Any, ...] = tuple(findings)
         reasons = "; ".join(f"{f.rule}: {f.why}" for f in self.findings)
         super().__init__(f'{reasons}. Change the text, or pass override="reason".')
 
@@ -107,7 +109,7 @@ class WebhookRejected(SupportflowError):
     """
 
     def __init__(self, message: str, status: int = 401) -> None:
-        self.status = status
+        self.status: int = status
         super().__init__(message)
 
 
@@ -120,7 +122,7 @@ class PayloadError(SupportflowError):
     """
 
     def __init__(self, message: str, status: int = 400) -> None:
-        self.status = status
+        self.status: int = status
         super().__init__(message)
 
 
@@ -133,7 +135,7 @@ class TransportError(SupportflowError):
     """
 
     def __init__(self, message: str, sent: bool | None = None) -> None:
-        self.sent = sent
+        self.sent: bool | None = sent
         super().__init__(message)
 
 
@@ -170,5 +172,5 @@ class MissingExtra(SupportflowError, ImportError):
     """
 
     def __init__(self, feature: str, extra: str) -> None:
-        self.extra = extra
+        self.extra: str = extra
         super().__init__(f"{feature} needs an extra: pip install 'supportflow[{extra}]'")

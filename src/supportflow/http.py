@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from itertools import accumulate, chain
 from math import isinf
 from typing import Any
@@ -14,10 +16,22 @@ import attrs
 
 from supportflow.errors import InvalidValue, PayloadError
 
-__all__ = ["Headers", "Request", "Response", "Webhook", "read_json"]
+__all__ = [
+    "MAX_BODY",
+    "MAX_DEPTH",
+    "MAX_RESPONSE",
+    "Headers",
+    "Request",
+    "Response",
+    "Webhook",
+    "read_json",
+    "retry_at",
+]
 
 #: The largest body that is read from outside, in bytes (as nyaruka/courier limits webhooks).
 MAX_BODY = 1_048_576
+#: The largest response that a transport reads, in bytes. Ours.
+MAX_RESPONSE = 8 * MAX_BODY
 #: The deepest nesting of JSON that is read from outside.
 MAX_DEPTH = 64
 
@@ -116,7 +130,7 @@ class Response:
             >>> Response(200, body=b'{"id": "1"}').json()
             {'id': '1'}
         """
-        return read_json(self.body)
+        return read_json(self.body, MAX_RESPONSE)
 
     def __repr__(self) -> str:
         return f"<Response {self.status} ({len(self.body)} bytes)>"
@@ -169,6 +183,9 @@ def _finite(text: str) -> float:
     return value
 
 
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_no_duplicates, parse_constant=_no_constant, parse_float=_finite
+)
 _BRACKETS = bytes({91: 1, 123: 1, 93: 255, 125: 255}.get(byte, 0) for byte in range(256))
 _NESTS = (dict, list)
 _OTHERS = bytes(byte for byte in range(256) if byte not in b"[]{}")
@@ -176,9 +193,11 @@ _OTHERS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 def _may_be_deep(body: bytes) -> bool:
     """Over-estimate the nesting from the brackets alone; those in strings count too."""
+    if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
+        return False
     brackets = body.translate(_BRACKETS, _OTHERS)
     steps = memoryview(brackets).cast("b")
-    return len(steps) > MAX_DEPTH and max(accumulate(steps)) > MAX_DEPTH
+    return max(accumulate(steps)) > MAX_DEPTH
 
 
 def _is_deep(value: Any) -> bool:
@@ -206,12 +225,7 @@ def read_json(body: bytes, limit: int = MAX_BODY) -> Any:
     if len(body) > limit:
         raise PayloadError(f"body of {len(body)} bytes is over the limit of {limit}", status=413)
     try:
-        value = json.loads(
-            body.decode("utf-8"),
-            object_pairs_hook=_no_duplicates,
-            parse_constant=_no_constant,
-            parse_float=_finite,
-        )
+        value = _DECODER.decode(body.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise PayloadError(f"body is not UTF-8 at byte {error.start}") from None
     except RecursionError:
@@ -221,3 +235,57 @@ def read_json(body: bytes, limit: int = MAX_BODY) -> Any:
     if _may_be_deep(body) and _is_deep(value):
         raise PayloadError(f"JSON is nested deeper than {MAX_DEPTH}")
     return value
+
+
+def _seconds(text: str) -> timedelta | None:
+    return timedelta(seconds=float(text)) if _DECIMAL.match(text) else None
+
+
+def _instant(text: str) -> datetime | None:
+    if _DECIMAL.match(text):
+        return datetime.fromtimestamp(float(text), UTC) if len(text) >= _EPOCH_DIGITS else None
+    for read in (datetime.fromisoformat, parsedate_to_datetime):
+        try:
+            at = read(text)
+        except ValueError:
+            continue
+        return at if at.tzinfo else at.replace(tzinfo=UTC)
+    return None
+
+
+def retry_at(response: Response, now: datetime) -> datetime:
+    """Return when a platform that answered 429 may be asked again.
+
+    `Retry-After` counts as seconds or an HTTP date (RFC 9110, 10.2.3); without it the
+    reset headers count, as an instant or as seconds. A header that makes no sense counts
+    for nothing; the pause is at least a second and at most an hour.
+
+    Args:
+        response: What it answered.
+        now: The time (aware).
+
+    Example:
+        >>> now = datetime(2026, 1, 1, tzinfo=UTC)
+        >>> retry_at(Response(429, {"Retry-After": "30"}), now).second
+        30
+    """
+    found = now
+    for name in _RESETS:
+        text = (response.headers.get(name) or "").strip()
+        at = _instant(text) if text else None
+        pause = _seconds(text) if text and at is None else None
+        if at is not None or pause is not None:
+            found = at if at is not None else now + min(pause or _LONGEST, _LONGEST)
+            break
+    return min(max(found, now + _SHORTEST), now + _LONGEST)
+
+
+_RESETS = (
+    "Retry-After",
+    "X-RateLimit-Reset",
+    "RateLimit-Reset",
+    "X-RateLimit-Reset-After",
+)
+_DECIMAL = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?\Z")
+_EPOCH_DIGITS = 10
+_SHORTEST, _LONGEST = timedelta(seconds=1), timedelta(hours=1)

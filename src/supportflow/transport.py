@@ -1,30 +1,68 @@
 """Perform requests: the one place that opens files and, with httpx, connections.
 
-A `file:` URL is read here too, so that an archive on disk is a channel like any other.
+Redirects are never followed; a response is bounded in size and time and never decompressed;
+plain http is for loopback alone. A `file:` URL is read here too, so that an archive on disk is
+a channel like any other.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ipaddress
+import logging
 import os
 import re
+import time
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+import httpx
+
 from supportflow.errors import TransportError
-from supportflow.http import MAX_BODY, Request, Response
+from supportflow.http import MAX_BODY, MAX_RESPONSE, Request, Response
+from supportflow.retry import arepeating, repeating
 
 __all__ = ["AsyncTransport", "Transport"]
 
+#: How long one exchange may take as a whole, in seconds, and each wait within it. Ours.
+DEADLINE, PATIENCE = 60.0, 30.0
+_TIMEOUT = httpx.Timeout(PATIENCE, connect=10.0, pool=10.0)
+_LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20)
 _RANGE = re.compile(r"bytes=(\d{1,18})-(\d{1,18})\Z")
+
+#: Errors before any byte can have left (httpx's own documentation of its exceptions).
+_UNSENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.UnsupportedProtocol,
+    httpx.LocalProtocolError,
+    httpx.ProxyError,
+    httpx.InvalidURL,
+)
+
+# httpx logs whole URLs, and some platforms carry the token in theirs; ours stay unlogged.
+_ours: ContextVar[bool] = ContextVar("supportflow_request", default=False)
+
+
+def _not_ours(_record: logging.LogRecord) -> bool:
+    return not _ours.get()
+
+
+for _name in ("httpx", "httpcore", "httpcore.connection", "httpcore.http11", "httpcore.http2"):
+    logging.getLogger(_name).addFilter(_not_ours)
 
 
 def read_file(request: Request) -> Response:
     """Answer a GET of a `file:` URL, in ranges, as a web server would (RFC 9110, 14).
 
     Args:
-        request: A GET with a `Range` header of at most `MAX_BODY` bytes.
+        request: A GET, perhaps with a `Range` header; at most `MAX_BODY` bytes are read.
 
     Raises:
         TransportError: If the file cannot be read; nothing was changed.
@@ -36,7 +74,7 @@ def read_file(request: Request) -> Response:
     first = int(asked[1])
     last = min(int(asked[2]), first + MAX_BODY - 1)
     try:
-        with open(path, "rb") as file:
+        with Path(path).open("rb") as file:
             total = os.fstat(file.fileno()).st_size
             file.seek(first)
             body = file.read(last - first + 1)
@@ -45,17 +83,86 @@ def read_file(request: Request) -> Response:
     except OSError as error:
         raise TransportError(f"cannot read {path}: {error.strerror}", sent=False) from None
     if first >= total:
-        headers = {"Content-Range": f"bytes */{total}"}
-        return Response(416, headers, at=datetime.now(UTC))
+        return Response(416, {"Content-Range": f"bytes */{total}"}, at=datetime.now(UTC))
     headers = {"Content-Range": f"bytes {first}-{first + len(body) - 1}/{total}"}
     return Response(206, headers, body, datetime.now(UTC))
 
 
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _check(request: Request) -> None:
+    parts = urlsplit(request.url)
+    if parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname or "")):
+        return
+    raise TransportError(
+        f"{parts.scheme}://{parts.hostname} is refused: https only, http for loopback", sent=False
+    )
+
+
+def _failed(error: Exception, request: Request) -> TransportError:
+    """Say what happened without the URL, which may hold a secret."""
+    sent = False if isinstance(error, _UNSENT) else None
+    if isinstance(error, httpx.ReadTimeout | httpx.DecodingError):
+        sent = True
+    host = urlsplit(request.url).hostname
+    return TransportError(f"{request.method} {host}: {type(error).__name__}", sent=sent)
+
+
+class _Body:
+    """Gather a response's body within its limits."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        coding = response.headers.get("Content-Encoding", "identity")
+        if coding != "identity":
+            raise TransportError(f"answer in {coding}, which was not asked for", sent=True)
+        self.response, self.chunks, self.size = response, list[bytes](), 0
+        self.until = time.monotonic() + DEADLINE
+
+    def add(self, chunk: bytes) -> None:
+        self.size += len(chunk)
+        self.chunks.append(chunk)
+        if self.size > MAX_RESPONSE:
+            raise TransportError(f"answer of more than {MAX_RESPONSE} bytes", sent=True)
+        if time.monotonic() > self.until:
+            raise TransportError(f"answer took longer than {DEADLINE:g} seconds", sent=True)
+
+    def whole(self) -> Response:
+        headers = [(k.decode("latin-1"), v.decode("latin-1")) for k, v in self.response.headers.raw]
+        body = b"".join(self.chunks)
+        return Response(self.response.status_code, headers, body, datetime.now(UTC))
+
+
+def _arguments(request: Request) -> dict[str, Any]:
+    return {
+        "method": request.method,
+        "url": request.url,
+        "headers": [*request.headers.items, ("Accept-Encoding", "identity")],
+        "content": request.body,
+    }
+
+
 class Transport:
-    """Perform requests on this thread."""
+    """Perform requests on this thread, over one pool of connections.
+
+    Args:
+        client: An `httpx.Client` of your own, for example with a proxy; it must not follow
+            redirects.
+        sleep: Waits between repetitions, in seconds.
+    """
+
+    def __init__(
+        self, client: httpx.Client | None = None, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        self._client = client or httpx.Client(timeout=_TIMEOUT, limits=_LIMITS, trust_env=False)
+        self._perform = repeating(self._once, sleep)
 
     def send(self, request: Request) -> Response:
-        """Perform one request.
+        """Perform one request; repeat it where that is safe.
 
         Args:
             request: What to do.
@@ -65,17 +172,48 @@ class Transport:
         """
         if request.url.startswith("file:"):
             return read_file(request)
-        raise TransportError("only file: URLs can be read in this version", sent=False)
+        _check(request)
+        return self._perform(request)
+
+    def _once(self, request: Request) -> Response:
+        quiet = _ours.set(True)
+        try:
+            with self._client.stream(**_arguments(request), follow_redirects=False) as response:
+                body = _Body(response)
+                for chunk in response.iter_raw():
+                    body.add(chunk)
+                return body.whole()
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+            raise _failed(error, request) from None
+        finally:
+            _ours.reset(quiet)
 
     def close(self) -> None:
         """Let go of connections."""
+        self._client.close()
 
 
 class AsyncTransport:
-    """Perform requests on an event loop."""
+    """Perform requests on an event loop, over one pool of connections.
+
+    Args:
+        client: An `httpx.AsyncClient` of your own, for example with a proxy; it must not
+            follow redirects.
+        sleep: Waits between repetitions, in seconds.
+    """
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._client = client or httpx.AsyncClient(
+            timeout=_TIMEOUT, limits=_LIMITS, trust_env=False
+        )
+        self._perform = arepeating(self._once, sleep)
 
     async def send(self, request: Request) -> Response:
-        """Perform one request.
+        """Perform one request; repeat it where that is safe.
 
         Args:
             request: What to do.
@@ -85,7 +223,24 @@ class AsyncTransport:
         """
         if request.url.startswith("file:"):
             return await asyncio.to_thread(read_file, request)
-        raise TransportError("only file: URLs can be read in this version", sent=False)
+        _check(request)
+        return await self._perform(request)
+
+    async def _once(self, request: Request) -> Response:
+        quiet = _ours.set(True)
+        try:
+            async with self._client.stream(
+                **_arguments(request), follow_redirects=False
+            ) as response:
+                body = _Body(response)
+                async for chunk in response.aiter_raw():
+                    body.add(chunk)
+                return body.whole()
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+            raise _failed(error, request) from None
+        finally:
+            _ours.reset(quiet)
 
     async def close(self) -> None:
         """Let go of connections."""
+        await self._client.aclose()
