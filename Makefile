@@ -19,9 +19,8 @@ CORE := src/supportflow/machine/*,src/supportflow/playbook.py,src/supportflow/fl
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: .venv/.ready-demo ## Replay a small archive of conversations, judge it, report on it
-	@echo "Replaying the small archive in examples/data ..."
-	@$(BIN)/python examples/replay_archive.py
+demo: .venv/.ready-demo ## Serve customers on two local platforms, and check every line that is told
+	@$(BIN)/python examples/demo.py
 
 test: .venv/.ready-test ## Run all tests and the examples in the documentation; check the coverage
 	@echo "Running the tests on two processes ..."

@@ -89,6 +89,17 @@ def test_no_block_is_forgotten() -> None:
     assert "README.md" in runs
 
 
+def test_every_proof_that_is_named_exists() -> None:
+    """A file or folder of the project that a page names is there (what a test proves, say)."""
+    named = {
+        (name, path)
+        for name, text in everywhere().items()
+        for path in re.findall(r"`((?:tests|src|docs|examples|tools)/[^`*]*)`", text)
+    }
+    assert ("docs/guide/guarantees.md", "tests/desk") in named
+    assert set() == {(name, path) for name, path in named if not (ROOT / path).exists()}
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -16,6 +16,7 @@ from supportflow.model import (
     Base,
     Mark,
     Outcome,
+    Pending,
     Reading,
     RemovedBy,
     Step,
@@ -77,7 +78,7 @@ class Opened:
     bystander_of: str | None = None
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Received:
     """The customer wrote.
 
@@ -180,7 +181,7 @@ class Classified:
     by: Agent | None
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Queued:
     """An answer was written and waits in the outbox.
 
@@ -190,7 +191,8 @@ class Queued:
         by: Who wrote it.
         parts: How many messages it is.
         steps: The steps that it takes when its last part is told.
-        covers: The time of the last customer message known to its author.
+        covers: The time of the last customer message known to its author; None if their
+            words answer nobody.
         outcome: How it resolves the conversation, if it does.
         due: When the promise that it makes is due, if it makes one.
         feedback: The feedback item that a suggestion was turned into.
@@ -209,7 +211,7 @@ class Queued:
     why: str = ""
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Told:
     """An answer, or a part of one, is on the platform.
 
@@ -225,6 +227,7 @@ class Told:
         due: When the promise that it makes is due, if it makes one.
         remote: The platform's id of it.
         backfill: True for history.
+        feedback: The feedback item that a suggestion was turned into.
     """
 
     at: datetime
@@ -238,6 +241,7 @@ class Told:
     due: datetime | None = None
     remote: str | None = None
     backfill: bool = False
+    feedback: str | None = None
 
 
 @attrs.frozen
@@ -438,7 +442,7 @@ class Linked:
 
 @attrs.frozen
 class Merged:
-    """The conversation turned out to be part of another, which carries on.
+    """The conversation turned out to be part of another, which carries on with its clocks.
 
     Args:
         at: When.
@@ -464,6 +468,7 @@ class Absorbed:
         reading: Its reading.
         tags: Its labels.
         announced: The alarms that it announced already.
+        pending: Its replies on their way.
     """
 
     at: datetime
@@ -476,6 +481,7 @@ class Absorbed:
     reading: Reading = Unread
     tags: tuple[str, ...] = ()
     announced: tuple[str, ...] = ()
+    pending: tuple[Pending, ...] = ()
 
 
 Event: TypeAlias = (

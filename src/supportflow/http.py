@@ -7,10 +7,9 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from itertools import accumulate, chain
+from itertools import chain
 from math import isinf
 from typing import Any
-from urllib.parse import urlsplit
 
 import attrs
 
@@ -64,6 +63,10 @@ class Headers:
         return f"Headers({', '.join(k for k, _ in self.items)})"
 
 
+#: Scheme and host of a URL: without user, password, path and query, and of any text at all.
+_ORIGIN = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://(?:[^/?#\\]*@)?([^/?#@\\]*)")
+
+
 def _headers(value: Headers | Mapping[str, str] | Iterable[tuple[str, str]]) -> Headers:
     return value if isinstance(value, Headers) else Headers(value)
 
@@ -99,9 +102,10 @@ class Request:
     )
 
     def __repr__(self) -> str:
-        parts = urlsplit(self.url)
+        origin = _ORIGIN.match(self.url)
+        where = f"{origin[1]}://{origin[2]}" if origin else "(no absolute URL)"
         posts = " posts" if self.posts else ""
-        return f"<Request {self.method} {parts.scheme}://{parts.hostname or ''}{posts}>"
+        return f"<Request {self.method} {where}{posts}>"
 
 
 @attrs.frozen(repr=False)
@@ -186,26 +190,17 @@ def _finite(text: str) -> float:
 _DECODER = json.JSONDecoder(
     object_pairs_hook=_no_duplicates, parse_constant=_no_constant, parse_float=_finite
 )
-_BRACKETS = bytes({91: 1, 123: 1, 93: 255, 125: 255}.get(byte, 0) for byte in range(256))
 _NESTS = (dict, list)
-_OTHERS = bytes(byte for byte in range(256) if byte not in b"[]{}")
-
-
-def _may_be_deep(body: bytes) -> bool:
-    """Over-estimate the nesting from the brackets alone; those in strings count too."""
-    if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
-        return False
-    brackets = body.translate(_BRACKETS, _OTHERS)
-    steps = memoryview(brackets).cast("b")
-    return max(accumulate(steps)) > MAX_DEPTH
 
 
 def _is_deep(value: Any) -> bool:
-    layer = [value]
+    layer = [value] if value.__class__ in _NESTS else []
     for _ in range(MAX_DEPTH):
-        inner = (v.values() if isinstance(v, dict) else v for v in layer if isinstance(v, _NESTS))
-        layer = list(chain.from_iterable(inner))
-    return any(isinstance(v, _NESTS) for v in layer)
+        items = chain.from_iterable(v.values() if v.__class__ is dict else v for v in layer)
+        layer = [item for item in items if item.__class__ in _NESTS]
+        if not layer:
+            return False
+    return True
 
 
 def read_json(body: bytes, limit: int = MAX_BODY) -> Any:
@@ -232,25 +227,32 @@ def read_json(body: bytes, limit: int = MAX_BODY) -> Any:
         raise PayloadError(f"JSON is nested deeper than {MAX_DEPTH}") from None
     except ValueError as error:
         raise PayloadError(f"body is not JSON: {error}"[:200]) from None
-    if _may_be_deep(body) and _is_deep(value):
+    # Brackets in strings count too: there may be fewer nests than this, never more.
+    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _is_deep(value):
         raise PayloadError(f"JSON is nested deeper than {MAX_DEPTH}")
     return value
 
 
-def _seconds(text: str) -> timedelta | None:
-    return timedelta(seconds=float(text)) if _DECIMAL.match(text) else None
+def _pause(text: str) -> timedelta | None:
+    """Read a number of seconds; a number that long since is an instant is none."""
+    if not _DECIMAL.match(text) or len(text) >= _EPOCH_DIGITS:
+        return None
+    return timedelta(seconds=float(text))
 
 
 def _instant(text: str) -> datetime | None:
-    if _DECIMAL.match(text):
-        return datetime.fromtimestamp(float(text), UTC) if len(text) >= _EPOCH_DIGITS else None
-    for read in (datetime.fromisoformat, parsedate_to_datetime):
+    reads = (_epoch,) if _DECIMAL.match(text) else (datetime.fromisoformat, parsedate_to_datetime)
+    for read in reads:
         try:
             at = read(text)
-        except ValueError:
+            return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+        except (ValueError, OverflowError, OSError):
             continue
-        return at if at.tzinfo else at.replace(tzinfo=UTC)
     return None
+
+
+def _epoch(text: str) -> datetime:
+    return datetime.fromtimestamp(float(text), UTC)
 
 
 def retry_at(response: Response, now: datetime) -> datetime:
@@ -269,15 +271,13 @@ def retry_at(response: Response, now: datetime) -> datetime:
         >>> retry_at(Response(429, {"Retry-After": "30"}), now).second
         30
     """
-    found = now
     for name in _RESETS:
         text = (response.headers.get(name) or "").strip()
-        at = _instant(text) if text else None
-        pause = _seconds(text) if text and at is None else None
-        if at is not None or pause is not None:
-            found = at if at is not None else now + min(pause or _LONGEST, _LONGEST)
-            break
-    return min(max(found, now + _SHORTEST), now + _LONGEST)
+        pause = _pause(text)
+        at = _instant(text) if pause is None else now + min(pause, _LONGEST)
+        if at is not None:
+            return min(max(at, now + _SHORTEST), now + _LONGEST)
+    return now + _SHORTEST
 
 
 _RESETS = (

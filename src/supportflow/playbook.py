@@ -13,8 +13,18 @@ import attrs
 
 from supportflow.errors import InvalidValue
 from supportflow.model import Intent, Mood, Reading, State, Step
+from supportflow.model.values import member
 
-__all__ = ["COMPLAINT", "PLAYBOOKS", "PRAISE", "STANDARD", "SUGGESTION", "Playbook", "playbook_for"]
+__all__ = [
+    "COMPLAINT",
+    "PLAYBOOKS",
+    "PRAISE",
+    "STANDARD",
+    "SUGGESTION",
+    "Playbook",
+    "find_playbook",
+    "playbook_for",
+]
 
 #: The state that each step leads to by itself; a step up to the current state was taken.
 _REACHED = {
@@ -28,12 +38,17 @@ Edges = Mapping[State, Mapping[Step, State]]
 
 
 def _with_repeats(edges: Edges) -> Edges:
-    """Add what is always true: repeating a step already taken is legal, changes nothing."""
+    """Add what is true unless told otherwise: repeating a step already taken changes nothing."""
+    listed = {
+        member(State, state, "a state"): {
+            member(Step, step, "a step"): member(State, to, "a state") for step, to in leads.items()
+        }
+        for state, leads in edges.items()
+    }
     full: dict[State, Mapping[Step, State]] = {}
     for state in State:
         taken = {step: state for step, led in _REACHED.items() if _ORDER[led] <= _ORDER[state]}
-        given = {Step(k): State(v) for k, v in edges.get(state, {}).items()}
-        full[state] = MappingProxyType({**taken, **given})
+        full[state] = MappingProxyType(taken | listed.get(state, {}))
     return MappingProxyType(full)
 
 
@@ -44,13 +59,13 @@ class Playbook:
     Args:
         name: Its name, kept in the log.
         edges: For each state, the steps that lead on from it. Repeating a step already
-            taken is always legal and need not be listed.
+            taken is legal and stays there, unless it is listed with another state.
         strictness: Where a conversation's messages call for several playbooks, the
             strictest wins; at equal strictness, the later name in the alphabet.
         needs_feedback: True if resolving needs a linked feedback item (mission M13).
 
     Raises:
-        InvalidValue: If some state cannot reach resolved.
+        InvalidValue: If some state cannot reach resolved, or a state or step is unknown.
 
     Example:
         >>> COMPLAINT.legal(State.received)
@@ -61,6 +76,22 @@ class Playbook:
     edges: Edges = attrs.field(converter=_with_repeats, repr=False)
     strictness: int = 10
     needs_feedback: bool = False
+    _unlinked: Edges = attrs.field(init=False, repr=False)
+
+    @_unlinked.default
+    def _without_resolving(self) -> Edges:
+        if not self.needs_feedback:
+            return self.edges
+        return MappingProxyType(
+            {
+                state: MappingProxyType(
+                    {step: to for step, to in leads.items() if to is not State.resolved}
+                )
+                if state is not State.resolved
+                else leads
+                for state, leads in self.edges.items()
+            }
+        )
 
     def __attrs_post_init__(self) -> None:
         for state in State:
@@ -74,6 +105,14 @@ class Playbook:
             seen |= front
             front = {to for state in front for to in self.edges[state].values()} - seen
         return State.resolved in seen
+
+    def table(self, feedback: bool) -> Edges:
+        """Return the edges that are open.
+
+        Args:
+            feedback: Whether a feedback item is linked.
+        """
+        return self.edges if feedback else self._unlinked
 
     def legal(self, state: State) -> tuple[Step, ...]:
         """Return the legal steps in their order.
@@ -120,7 +159,28 @@ PLAYBOOKS: Mapping[str, Playbook] = MappingProxyType(
     {book.name: book for book in (STANDARD, COMPLAINT, SUGGESTION, PRAISE)}
 )
 
-_BY_INTENT = {
+
+def find_playbook(playbooks: Mapping[str, Playbook], name: str) -> Playbook:
+    """Return a playbook by name; the standard one where none is decided yet.
+
+    Args:
+        playbooks: By name.
+        name: A name, or empty.
+
+    Raises:
+        InvalidValue: If there is none of that name.
+    """
+    try:
+        return playbooks[name or "standard"]
+    except KeyError:
+        known = ", ".join(sorted(playbooks))
+        raise InvalidValue(
+            f"no playbook is called {name!r}; there are {known}. One that a log names must stay"
+        ) from None
+
+
+_ANGRY = frozenset({Mood.angry, Mood.furious})
+_BY_INTENT: Mapping[Intent | None, str] = {
     Intent.complaint: COMPLAINT.name,
     Intent.abuse: COMPLAINT.name,
     Intent.suggestion: SUGGESTION.name,
@@ -141,8 +201,6 @@ def playbook_for(reading: Reading) -> str:
         >>> playbook_for(Reading("question", mood="furious"))
         'complaint'
     """
-    if reading.mood in (Mood.angry, Mood.furious):
-        return COMPLAINT.name
-    if reading.intent is None:
-        return STANDARD.name
-    return _BY_INTENT.get(reading.intent, STANDARD.name)
+    if reading.mood in _ANGRY:
+        return "complaint"
+    return _BY_INTENT.get(reading.intent, "standard")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from harness import Result, table
 
-BENCHMARKS = ("machine", "ingest")
+BENCHMARKS = ("machine", "ingest", "webhooks")
 
 
 def main() -> int:

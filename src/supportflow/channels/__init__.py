@@ -20,6 +20,7 @@ from supportflow.errors import InvalidValue, NotFound, SupportflowError
 from supportflow.flow import Flow
 from supportflow.http import Response, Webhook
 from supportflow.model import ChannelState, Fact, Outgoing, Receipt
+from supportflow.text.limits import count
 
 __all__ = [
     "PROTOCOL",
@@ -52,8 +53,11 @@ PROTOCOL = 1
 
 
 class Reconcile(StrEnum):
-    """Say how an uncertain send is cleared up: by sending with the same key again, by
-    reading the thread, by waiting for an echo, or not at all (RELIABILITY 2.4)."""
+    """Say how an uncertain send is cleared up.
+
+    By sending with the same key again, by reading the thread, by waiting for an echo, or not
+    at all.
+    """
 
     key = "key"
     read = "read"
@@ -74,9 +78,11 @@ class Traits:
         max_text: The longest text, in the platform's own counting.
         reconcile: How an uncertain send is cleared up.
         protocol: The version of the channel protocol that it was made for.
-        counting: How the platform counts: `"code_points"`, `"utf16"`, `"graphemes"`,
-            `"bytes"` or a channel's own name for it.
+        counting: How the platform counts, by a name of `supportflow.text.limits.count`; a
+            channel that counts in a way of its own extends `Traits` and overrides `count`.
         settle: How long after a send its absence from a read means anything.
+        key_window: How long the platform remembers an idempotency key; for `Reconcile.key`.
+        echo_wait: How long to wait for an echo before a person must look.
         hold_for: How long an unknown reply holds later ones of its conversation.
         window: How long after the customer's last message a private reply is possible;
             None without limit.
@@ -97,6 +103,8 @@ class Traits:
     protocol: int = PROTOCOL
     counting: str = "code_points"
     settle: timedelta = timedelta(seconds=15)
+    key_window: timedelta = timedelta(0)
+    echo_wait: timedelta = timedelta(minutes=10)
     hold_for: timedelta = timedelta(minutes=10)
     window: timedelta | None = None
     human_window: timedelta | None = None
@@ -113,10 +121,11 @@ class Traits:
 
         Args:
             text: The text.
+
+        Raises:
+            InvalidValue: If `counting` names no way to count.
         """
-        if self.counting == "utf16":
-            return len(text.encode("utf-16-le")) // 2
-        return len(text.encode()) if self.counting == "bytes" else len(text)
+        return count(text, self.counting)
 
 
 @attrs.frozen
@@ -156,12 +165,15 @@ class Page:
         cursor: Where the next poll goes on; committed together with the facts.
         unreadable: Items of it that could not be read.
         more: Whether there is more to fetch at once.
+        learned: What the channel found out and wants to remember, for example limits; it is
+            added to `ChannelState.learned`.
     """
 
     facts: tuple[Fact, ...] = ()
     cursor: str | None = None
     unreadable: tuple[Unreadable, ...] = ()
     more: bool = False
+    learned: Mapping[str, Any] = attrs.field(factory=dict, converter=_frozen)
 
 
 @attrs.frozen
@@ -188,12 +200,15 @@ class Health:
         problems: What is wrong, and what to do about it.
         notes: What else is worth knowing.
         expires_at: When its credentials end, where known.
+        learned: What the channel found out and wants to remember, for example limits; it is
+            added to `ChannelState.learned`.
     """
 
     ok: bool
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     expires_at: datetime | None = None
+    learned: Mapping[str, Any] = attrs.field(factory=dict, converter=_frozen)
 
 
 class SendError(SupportflowError):

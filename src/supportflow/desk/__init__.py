@@ -1,8 +1,10 @@
 """What a user touches: `Desk` and `AsyncDesk`, over programs in files by concern."""
 
+from supportflow.desk.announce import Alarm
 from supportflow.desk.core import Listing
+from supportflow.desk.deliver import Delivered
 from supportflow.desk.intake import Taken
 from supportflow.desk.look import Export
 from supportflow.desk.shells import AsyncDesk, Desk
 
-__all__ = ["AsyncDesk", "Desk", "Export", "Listing", "Taken"]
+__all__ = ["Alarm", "AsyncDesk", "Delivered", "Desk", "Export", "Listing", "Taken"]

@@ -1,16 +1,20 @@
-"""Announce what clocks say: warnings and breaches, each once, whoever looks and when."""
+"""Announce what clocks and deadlines say, each once, whoever looks and when."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 
-from supportflow.desk.core import Core, commit, find, fold, load, retrying, written
+import attrs
+
+from supportflow.desk.core import Core, commit, find, fold, load, retrying
+from supportflow.errors import Conflict
 from supportflow.events import Announced, Event
 from supportflow.flow import Program
 from supportflow.machine import decide
-from supportflow.model import Conversation
+from supportflow.model import Announce, replace
 from supportflow.sla.verdict import alarms, next_due
-from supportflow.stores import Changes, Conversations, Wanted
+from supportflow.stores import Changes, Conversations, Outbox, Row, Wanted, Written
 
 __all__ = ["Alarm", "announce"]
 
@@ -21,52 +25,88 @@ Alarm = tuple[str, Announced]
 
 
 def announce(core: Core, *, limit: int = 1000) -> Program[tuple[Alarm, ...]]:
-    """Record every warning and breach that is due, and return them.
+    """Record every warning and breach that is due, and every reply that should have left.
 
     Timers only announce: a late look changes no verdict, and history that was backfilled
-    is judged and never announced.
+    is judged and never announced. A conversation that others keep changing is left to the
+    next look.
 
     Args:
-        limit: How many conversations to look at, at most.
+        limit: How many conversations, and how many late messages of the outbox, to look at.
 
     Returns:
         What was announced now, as (conversation id, event).
+
+    Raises:
+        StoreUnavailable: If the store cannot do its work now; what was announced before that
+            is recorded and logged.
     """
-    now = core.now()
-    found = yield from find(core, Conversations(due_before=now, limit=limit))
+    found = yield from find(core, Conversations(due_before=core.now(), limit=limit))
     announced: list[Alarm] = []
     for conversation in found.conversations:
-        announced += yield from _announce_one(core, conversation.id)
-    for id, event in announced:  # noqa: A001  # its name
-        _log.warning("alarm %s conversation=%s due=%s", event.kind, id, event.due)
+        announced += yield from _safely(core, conversation.id, ())
+    for id, late in (yield from _late(core, limit)).items():  # noqa: A001  # its name
+        announced += yield from _safely(core, id, late)
     return tuple(announced)
 
 
-def _announce_one(core: Core, id: str) -> Program[list[Alarm]]:  # noqa: A002  # its name
-    def attempt() -> Program[list[Alarm]]:
-        loaded = yield from load(core, Wanted(conversations=(id,)))
-        before = loaded.conversations.get(id)
-        if before is None:
-            return []
-        return (yield from _announce_now(core, before))
+def _late(core: Core, limit: int) -> Program[dict[str, list[Announce]]]:
+    """Return the alarms of replies past their deadline that nobody raised, by conversation."""
+    found: dict[str, list[Announce]] = {}
+    query = Outbox(overdue=core.now(), limit=limit)
+    while True:
+        page = yield from find(core, query)
+        alarms_of = {_once(row.posting.conversation, _lateness(row).key): row for row in page.rows}
+        known = (yield from load(core, Wanted(once=tuple(alarms_of)))).once
+        for once, row in alarms_of.items():
+            if once not in known and row.posting.conversation is not None:
+                found.setdefault(row.posting.conversation, []).append(_lateness(row))
+        if page.after is None:
+            return found
+        query = attrs.evolve(query, after=page.after)
 
-    return (yield from retrying(attempt))
+
+def _lateness(row: Row) -> Announce:
+    why = f"it should have left by now, and is {row.state}: {row.posting.hold or row.last_error}"
+    return Announce(f"late:{row.posting.reply}", "reply_late", row.posting.deadline, why)
 
 
-def _announce_now(core: Core, before: Conversation) -> Program[list[Alarm]]:
-    now, after = core.now(), before
-    events: list[Event] = []
-    for command in alarms(before, core.policy, now):
-        decided = decide(after, command, now, rules=core.rules)
+def _once(id: str | None, key: str) -> str:  # noqa: A002  # its name
+    return f"alarm:{id}:{key}"
+
+
+def _safely(core: Core, id: str, late: Iterable[Announce]) -> Program[list[Alarm]]:  # noqa: A002  # its name
+    try:
+        made = yield from retrying(lambda: _announce(core, id, late))
+    except Conflict as error:
+        _log.warning("announce_later conversation=%s: %s", id, error)
+        return []
+    for event in made:
+        _log.warning("alarm %s conversation=%s due=%s %s", event.kind, id, event.due, event.why)
+    return [(id, event) for event in made]
+
+
+def _announce(core: Core, id: str, late: Iterable[Announce]) -> Program[list[Announced]]:  # noqa: A002  # its name
+    """Announce what is due of one conversation, and which replies of it are late."""
+    before = (yield from load(core, Wanted(conversations=(id,)))).conversations.get(id)
+    if before is None:  # erased meanwhile
+        return []
+    now = core.now()
+    due = {_once(id, alarm.key): alarm for alarm in (*alarms(before, core.policy, now), *late)}
+    known = (yield from load(core, Wanted(once=tuple(due)))).once
+    new = {once: alarm for once, alarm in due.items() if once not in known}
+    after, events = before, list[Event]()
+    for alarm in new.values():
+        decided = decide(after, alarm, now, rules=core.rules)
         after = fold(core, after, decided)
         events += decided
-    if not events:
-        due = next_due(before, core.policy)
-        retimed = ((before.id, before.version, due, core.policy_version),)
-        yield from commit(core, Changes(now, retimed=retimed))
-        return []
-    made = [event for event in events if isinstance(event, Announced)]
-    once = {f"alarm:{before.id}:{event.key}": before.id for event in made}
-    change = written(core, before.version, after, tuple(events))
-    yield from commit(core, Changes(now, conversations=(change,), once=once))
-    return [(before.id, event) for event in made]
+    # A snapshot forgets old alarms; the once-keys do not, and need no second look.
+    told = replace(after, announced=(*after.announced, *(due[once].key for once in known)))
+    clock = (next_due(told, core.policy), core.policy_version)
+    if events:
+        written = Written(before.version, after, tuple(events), *clock)
+        once_keys = dict.fromkeys(new, id)
+        yield from commit(core, Changes(now, conversations=(written,), once=once_keys))
+    else:
+        yield from commit(core, Changes(now, retimed=((id, before.version, *clock),)))
+    return [event for event in events if isinstance(event, Announced)]

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable
 
+from supportflow.desk.arguments import as_agent, key_of, message_of, version_of, words_of
+from supportflow.desk.clean import plain_reading
 from supportflow.desk.core import (
     Core,
-    as_agent,
-    commit,
-    fold,
     get_conversation,
     load,
-    retrying,
-    written,
 )
-from supportflow.errors import InvalidValue
+from supportflow.desk.perform import perform
+from supportflow.errors import InvalidValue, NotFound
 from supportflow.flow import Program
-from supportflow.machine import decide
 from supportflow.model import (
     Agent,
     Assign,
     Author,
     Cancel,
     Classify,
-    Command,
     Conversation,
     Dismiss,
     Handoff,
@@ -36,62 +31,11 @@ from supportflow.model import (
     Tag,
     Visibility,
 )
-from supportflow.stores import Changes, Direction, HoldRows, Stored, Wanted
+from supportflow.model.values import member, strings
+from supportflow.stores import Direction, Stored, Wanted
 from supportflow.text import storable
 
-__all__ = ["assign", "cancel", "classify", "dismiss", "handoff", "note", "perform", "tag"]
-
-
-def perform(
-    core: Core,
-    conversation: Conversation | str,
-    command: Command,
-    *,
-    key: str | None = None,
-    messages: tuple[Stored, ...] = (),
-    holds: tuple[HoldRows, ...] = (),
-) -> Program[Conversation]:
-    """Decide a command and commit what follows, once for its key.
-
-    Args:
-        conversation: The conversation, or its id.
-        command: The command.
-        key: The caller's own id for it; made here if there is none.
-        messages: Texts that belong to it.
-        holds: Outbox rows that it concerns.
-
-    Returns:
-        The conversation afterwards.
-    """
-    id = conversation.id if isinstance(conversation, Conversation) else conversation  # noqa: A001  # its name
-    once = f"command:{key or uuid.uuid4().hex}"
-
-    def attempt() -> Program[Conversation]:
-        found = yield from get_conversation(core, id)
-        if key is not None:
-            loaded = yield from load(core, Wanted(once=(once,)))
-            if once in loaded.once:
-                return found
-        now = core.now()
-        events = decide(found, command, now, rules=core.rules)
-        if not events:
-            return found
-        after = fold(core, found, events)
-        changes = Changes(
-            now,
-            conversations=(written(core, found.version, after, events),),
-            messages=messages,
-            once={once: after.id} if key is not None else {},
-            holds=holds,
-        )
-        yield from commit(core, changes)
-        return after
-
-    return (yield from retrying(attempt))
-
-
-def _seen(conversation: Conversation | str) -> int | None:
-    return conversation.version if isinstance(conversation, Conversation) else None
+__all__ = ["assign", "cancel", "classify", "dismiss", "handoff", "note", "tag"]
 
 
 def dismiss(
@@ -116,8 +60,11 @@ def dismiss(
     Raises:
         IllegalStep: If it is neither spam nor confirmed, or resolved already.
         InvalidValue: If there is no reason.
+        Stale: If somebody wrote or queued since the conversation was read.
+        Conflict: If a reply to it is leaving at this moment.
     """
-    command = Dismiss(as_agent(agent), storable(reason), confirmed, _seen(conversation))
+    why = words_of(reason, "reason")
+    command = Dismiss(as_agent(agent), why, confirmed, version_of(conversation))
     return perform(core, conversation, command, key=key)
 
 
@@ -147,15 +94,30 @@ def classify(
 
     Raises:
         InvalidValue: If the intent or mood is unknown.
+        NotFound: If the conversation, or that message in it, is not known.
     """
-    by = as_agent(agent)
+    by, of = as_agent(agent), message_of(message, "message")
     if reading is None:
-        try:
-            reading = Reading(intent and Intent(intent), Mood(mood), gratitude, by=by.id)
-        except ValueError as error:
-            known = f"intents are {', '.join(Intent)}; moods are {', '.join(Mood)}"
-            raise InvalidValue(f"{error}; {known}") from None
-    return perform(core, conversation, Classify(reading, by, message), key=key)
+        reading = Reading(
+            None if intent is None else member(Intent, intent, "intent"),
+            member(Mood, mood, "mood"),
+            gratitude,
+            by=by.id,
+        )
+    if of is not None:
+        yield from _check_message(core, conversation, of)
+    command = Classify(plain_reading(reading), by, of)
+    return (yield from perform(core, conversation, command, key=key))
+
+
+def _check_message(
+    core: Core, conversation: Conversation | str, message: tuple[str, str]
+) -> Program[None]:
+    found = yield from get_conversation(core, conversation)
+    key = (found.channel, *message)
+    stored = (yield from load(core, Wanted(messages=(key,)))).messages.get(key)
+    if stored is None or stored.conversation != found.id:
+        raise NotFound(f"no message {message!r} in {found.id}; it may have been erased")
 
 
 def assign(
@@ -197,10 +159,11 @@ def tag(
     Raises:
         InvalidValue: If a label is empty or no string.
     """
-    labels = (*add, *remove)
+    gone = strings(remove)
+    labels = (*add, *gone)
     if not all(isinstance(label, str) and label.strip() for label in labels):
         raise InvalidValue(f"labels are {labels!r}; each must be a non-empty string")
-    command = Tag(as_agent(agent), tuple(map(storable, add)), tuple(remove))
+    command = Tag(as_agent(agent), tuple(map(storable, add)), tuple(map(storable, gone)))
     return perform(core, conversation, command, key=key)
 
 
@@ -225,22 +188,23 @@ def note(
     """
     if not isinstance(text, str) or not text.strip():
         raise InvalidValue(f"text is {text!r}; a note needs words")
-    by, key = as_agent(agent), key or uuid.uuid4().hex
-    found = yield from get_conversation(
-        core, conversation.id if isinstance(conversation, Conversation) else conversation
-    )
-    message = Message(
-        found.channel,
-        "note",
-        key,
-        Author(by.id),
-        storable(text),
-        core.now(),
-        thread=found.thread,
-        visibility=Visibility.private,
-    )
-    stored = Stored(message, Direction.note, found.id)
-    return (yield from perform(core, found.id, Note(by, key), key=key, messages=(stored,)))
+    by, name, said = as_agent(agent), key_of(key), storable(text)
+
+    def words(found: Conversation) -> Stored:
+        author, shown = Author(by.id), Visibility.private
+        message = Message(
+            found.channel,
+            "note",
+            name,
+            author,
+            said,
+            core.now(),
+            thread=found.thread,
+            visibility=shown,
+        )
+        return Stored(message, Direction.note, found.id)
+
+    return perform(core, conversation, Note(by, name), key=name, words=words)
 
 
 def handoff(
@@ -260,8 +224,14 @@ def handoff(
         why: The reason.
         agent: Who decides.
         key: Your own id for this command.
+
+    Raises:
+        InvalidValue: If nobody is named.
     """
-    command = Handoff(as_agent(agent), storable(to), storable(why))
+    team = words_of(to, "to")
+    if not team.strip():
+        raise InvalidValue(f"to is {to!r}; name the team or system that carries on")
+    command = Handoff(as_agent(agent), team, words_of(why, "why"))
     return perform(core, conversation, command, key=key)
 
 
@@ -274,7 +244,9 @@ def cancel(
     agent: str | Agent = "agent",
     key: str | None = None,
 ) -> Program[Conversation]:
-    """Take back a reply that has not left yet.
+    """Take back a reply, or those of its parts that have not left yet.
+
+    One that is unknown may be on the platform already: then it stays there.
 
     Args:
         conversation: The conversation, or its id.
@@ -285,7 +257,7 @@ def cancel(
 
     Raises:
         NotFound: If no such reply is on its way.
-        Conflict: If it is leaving, or has left, at this moment.
+        Conflict: If a part of it is leaving at this moment.
     """
-    command = Cancel(reply, as_agent(agent), storable(why))
-    return perform(core, conversation, command, key=key, holds=(HoldRows(reply, cancel=True),))
+    command = Cancel(words_of(reply, "reply"), as_agent(agent), words_of(why, "why"))
+    return perform(core, conversation, command, key=key)

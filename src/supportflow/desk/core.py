@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Generic, TypeVar
@@ -10,34 +11,65 @@ from typing import Any, Generic, TypeVar
 import attrs
 
 from supportflow.channels import Channel
-from supportflow.errors import Conflict, InvalidValue, NotFound
+from supportflow.desk.arguments import id_of, version_of
+from supportflow.errors import Conflict, NotFound, Stale
 from supportflow.etiquette import Rule
 from supportflow.events import Event, Recorded
 from supportflow.flow import Call, Program, Wait
 from supportflow.machine import Rules, evolve
-from supportflow.model import Agent, Conversation, CustomerRef, aware
+from supportflow.model import Conversation, CustomerRef, Message, aware
 from supportflow.sla.policy import SLAPolicy
 from supportflow.sla.verdict import next_due
-from supportflow.stores import Changes, Loaded, Position, Query, Results, Wanted, Written
+from supportflow.stores import (
+    Changes,
+    Claimed,
+    Loaded,
+    Position,
+    Query,
+    Results,
+    Wanted,
+    Work,
+    Worker,
+    Written,
+)
 from supportflow.triage import Classifier
 
 __all__ = [
     "Core",
     "Listing",
-    "as_agent",
+    "claim",
     "commit",
+    "current",
+    "erase_customer",
     "find",
     "fold",
     "get_conversation",
     "load",
     "log",
     "retrying",
+    "whoami",
+    "whole_log",
     "written",
 ]
 
 T = TypeVar("T")
 #: How often a decision is made anew before its conflict is given to the caller. Ours.
 ATTEMPTS = 5
+#: How many messages wait for a slow classifier at most; of more, the oldest stay unread. Ours.
+BACKLOG = 1000
+#: How many events are read at a time.
+_PAGE = 1000
+
+
+@attrs.define
+class Identity:
+    """Remember which worker a desk is, once its store has said so."""
+
+    worker: Worker | None = None
+
+
+def _backlog() -> deque[tuple[str, Message]]:
+    return deque(maxlen=BACKLOG)
 
 
 @attrs.frozen
@@ -53,6 +85,9 @@ class Core:
         etiquette: The rules of the gate.
         classifier: Who reads messages, if anybody does.
         clock: Returns the time (aware).
+        reader: Asks a classifier that is not inline, for so long and no longer.
+        identity: Which worker this desk is.
+        backlog: What that reader has not read yet, as (conversation id, message).
     """
 
     store: Any
@@ -63,6 +98,9 @@ class Core:
     etiquette: tuple[Rule, ...]
     classifier: Classifier | None
     clock: Callable[[], datetime]
+    reader: Any = None
+    identity: Identity = attrs.field(factory=Identity)
+    backlog: deque[tuple[str, Message]] = attrs.field(factory=_backlog, repr=False)
 
     def now(self) -> datetime:
         """Return the time, in UTC."""
@@ -84,7 +122,7 @@ class Core:
             raise NotFound(f"no channel {name!r} on this desk; it has: {known}") from None
 
 
-class Listing(tuple[T, ...], Generic[T]):
+class Listing(tuple[T, ...], Generic[T]):  # noqa: SLOT001  # a tuple cannot have a slot
     """Hold one page of results as a tuple.
 
     Attributes:
@@ -104,22 +142,6 @@ class Listing(tuple[T, ...], Generic[T]):
         page = cls(items)
         page.after = after
         return page
-
-
-def as_agent(agent: str | Agent) -> Agent:
-    """Return an agent; a plain string is a person's id.
-
-    Args:
-        agent: An agent or an id.
-
-    Raises:
-        InvalidValue: If it is neither, or empty.
-    """
-    if isinstance(agent, Agent):
-        return agent
-    if not isinstance(agent, str) or not agent.strip():
-        raise InvalidValue(f"agent is {agent!r}; pass an Agent or a person's id")
-    return Agent(agent)
 
 
 def load(core: Core, wanted: Wanted) -> Program[Loaded]:
@@ -147,9 +169,33 @@ def log(
     return found
 
 
+def whole_log(core: Core, conversation: str) -> Program[list[Recorded]]:
+    """Read everything that happened in a conversation, oldest first."""
+    events: list[Recorded] = []
+    while True:
+        after = events[-1].position if events else 0
+        page = yield from log(core, after, conversation, _PAGE)
+        events += page
+        if len(page) < _PAGE:
+            return events
+
+
 def erase_customer(core: Core, customer: CustomerRef) -> Program[None]:
     """Erase in the store."""
     yield Call(core.store, "erase", (customer,))
+
+
+def claim(core: Core, work: Work, worker: Worker, limit: int) -> Program[Sequence[Claimed]]:
+    """Claim work in the store."""
+    claimed: Sequence[Claimed] = yield Call(core.store, "claim", (work, worker, limit))
+    return claimed
+
+
+def whoami(core: Core) -> Program[Worker]:
+    """Return this desk's worker, made when it is first needed."""
+    if core.identity.worker is None:
+        core.identity.worker = yield Call(core.store, "worker")
+    return core.identity.worker
 
 
 def retrying(attempt: Callable[[], Program[T]]) -> Program[T]:
@@ -171,17 +217,18 @@ def retrying(attempt: Callable[[], Program[T]]) -> Program[T]:
     return (yield from attempt())
 
 
-def get_conversation(core: Core, id: str) -> Program[Conversation]:  # noqa: A002  # its name
-    """Load a conversation by id, following merges.
+def get_conversation(core: Core, conversation: Conversation | str) -> Program[Conversation]:
+    """Load a conversation as it is now, following merges.
 
     Args:
         core: The desk's core.
-        id: The conversation's id.
+        conversation: The conversation, or its id.
 
     Raises:
+        InvalidValue: If it is neither.
         NotFound: If there is none.
     """
-    wanted = id
+    wanted = id_of(conversation)
     while True:
         loaded = yield from load(core, Wanted(conversations=(wanted,)))
         found = loaded.conversations.get(wanted)
@@ -190,6 +237,27 @@ def get_conversation(core: Core, id: str) -> Program[Conversation]:  # noqa: A00
         if found.merged_into is None:
             return found
         wanted = found.merged_into
+
+
+def current(core: Core, conversation: Conversation | str) -> Program[Conversation]:
+    """Load the conversation that a command is about.
+
+    Args:
+        core: The desk's core.
+        conversation: The conversation as the caller read it, or its id.
+
+    Raises:
+        InvalidValue: If it is neither.
+        NotFound: If there is none.
+        Stale: If what the caller read became part of another conversation since.
+    """
+    found = yield from get_conversation(core, conversation)
+    if version_of(conversation) is not None and found.id != id_of(conversation):
+        raise Stale(
+            f"{id_of(conversation)} became part of {found.id} since it was read; read that one, "
+            "or pass the id to answer anyway"
+        )
+    return found
 
 
 def fold(core: Core, conversation: Conversation, events: Iterable[Event]) -> Conversation:

@@ -7,7 +7,9 @@ from typing import Any
 
 import attrs
 
-from supportflow.channels import Delivery, Unreadable
+from supportflow.channels import Delivery
+from supportflow.desk.arguments import id_of
+from supportflow.desk.clean import restored
 from supportflow.desk.core import (
     Core,
     Listing,
@@ -15,12 +17,14 @@ from supportflow.desk.core import (
     find,
     get_conversation,
     log,
+    whole_log,
 )
 from supportflow.desk.intake import Taken, intake
-from supportflow.errors import PayloadError, SupportflowError, Unsupported
+from supportflow.errors import InvalidValue, NotFound, SupportflowError, Unsupported
 from supportflow.events import Recorded
 from supportflow.flow import Program
-from supportflow.model import Conversation, CustomerRef, State
+from supportflow.model import Conversation, CustomerRef, Message, State
+from supportflow.model.values import member, strings
 from supportflow.stores import (
     Conversations,
     Messages,
@@ -88,10 +92,13 @@ def inbox(
         tag: With this label.
         limit: How many at most.
         after: The `after` of the previous page.
+
+    Raises:
+        InvalidValue: If the state is unknown, the limit under 1 or `after` not of a page.
     """
     query = Conversations(
         unanswered=unanswered,
-        state=None if state is None else State(state),
+        state=None if state is None else member(State, state, "state"),
         channel=channel,
         customer=customer,
         assigned=assigned,
@@ -125,8 +132,7 @@ def history(
         after: The position after which to go on.
         limit: How many events at most.
     """
-    id = conversation.id if isinstance(conversation, Conversation) else conversation  # noqa: A001  # its name
-    return tuple((yield from log(core, after, id, limit)))
+    return tuple((yield from log(core, after, id_of(conversation), limit)))
 
 
 def messages(
@@ -139,8 +145,8 @@ def messages(
         limit: How many at most.
         after: The `after` of the previous page.
     """
-    id = conversation.id if isinstance(conversation, Conversation) else conversation  # noqa: A001  # its name
-    found = yield from find(core, Messages(conversation=id, limit=limit, after=after))
+    query = Messages(conversation=id_of(conversation), limit=limit, after=after)
+    found = yield from find(core, query)
     return Listing.of(found.messages, found.after)
 
 
@@ -163,10 +169,12 @@ def outbox(
         held: True for those that wait for a person.
         limit: How many at most.
         after: The `after` of the previous page.
+
+    Raises:
+        InvalidValue: If a state is unknown.
     """
-    query = Outbox(
-        tuple(RowState(s) for s in states), channel, conversation, held, None, limit, after
-    )
+    named = tuple(member(RowState, state, "an outbox state") for state in strings(states))
+    query = Outbox(named, channel, conversation, held, None, limit, after)
     found = yield from find(core, query)
     return Listing.of(found.rows, found.after)
 
@@ -188,23 +196,33 @@ def quarantine(
 def replay(core: Core, *ids: str) -> Program[Taken]:
     """Read quarantined items again, for example after an upgrade.
 
-    What can be read now is recorded as if it had just arrived; the rest stays.
+    What can be read now is recorded as if it had just arrived; the rest stays. An item that
+    was read again already changes nothing.
 
     Args:
         ids: The items' ids.
 
     Raises:
+        NotFound: If there is no such item, or its channel is not on this desk.
         Unsupported: If an item's channel cannot read single items.
     """
-    found = yield from find(core, Quarantine(ids=ids, limit=max(len(ids), 1)))
     total = Taken()
-    for item in found.quarantined:
-        again = _reread(core, item)
-        if again is None:
-            total += Taken(quarantined=1)
-        else:
-            total += yield from intake(core, item.channel, again.facts, replayed=(item.id,))
+    for id in ids:  # noqa: A001  # its name
+        found = yield from find(core, Quarantine(ids=(id,), replayed=True, limit=1))
+        if not found.quarantined:
+            raise NotFound(f"no item {id!r} in quarantine")
+        (item,) = found.quarantined
+        if item.replayed_at is None:
+            total += yield from _replay(core, item)
     return total
+
+
+def _replay(core: Core, item: Quarantined) -> Program[Taken]:
+    fact = restored(item.raw)
+    again = _reread(core, item) if fact is None else Delivery((fact,))
+    if again is None or again.unreadable:
+        return Taken(quarantined=1)
+    return (yield from intake(core, item.channel, again.facts, replayed=(item.id,)))
 
 
 def _reread(core: Core, item: Quarantined) -> Delivery | None:
@@ -215,7 +233,7 @@ def _reread(core: Core, item: Quarantined) -> Delivery | None:
         again: Delivery = reread(item.raw)
     except SupportflowError:
         return None
-    return None if again.unreadable else again
+    return again
 
 
 def erase(core: Core, customer: CustomerRef) -> Program[None]:
@@ -223,8 +241,23 @@ def erase(core: Core, customer: CustomerRef) -> Program[None]:
 
     Args:
         customer: Who.
+
+    Raises:
+        InvalidValue: If that is no reference to a customer.
     """
-    return erase_customer(core, customer)
+    _check(customer)
+    for waiting in [item for item in core.backlog if _wrote(customer, item[1])]:
+        core.backlog.remove(waiting)
+    yield from erase_customer(core, customer)
+
+
+def _check(customer: CustomerRef) -> None:
+    if not isinstance(customer, CustomerRef):
+        raise InvalidValue(f"customer is {customer!r:.100}; pass CustomerRef(channel, id)")
+
+
+def _wrote(customer: CustomerRef, message: Message) -> bool:
+    return (message.channel, message.author.id) == (customer.channel, customer.id)
 
 
 def export(core: Core, customer: CustomerRef) -> Program[Export]:
@@ -232,17 +265,20 @@ def export(core: Core, customer: CustomerRef) -> Program[Export]:
 
     Args:
         customer: Who.
+
+    Raises:
+        InvalidValue: If that is no reference to a customer.
     """
+    _check(customer)
     conversations: list[Conversation] = []
     stored: list[Stored] = []
     events: list[Recorded] = []
-    pages = _pages(core, Conversations(customer=customer))
-    for page in (yield from pages):
+    for page in (yield from _pages(core, Conversations(customer=customer))):
         conversations += page.conversations
     for page in (yield from _pages(core, Messages(customer=customer))):
         stored += page.messages
     for conversation in conversations:
-        events += yield from _whole_log(core, conversation.id)
+        events += yield from whole_log(core, conversation.id)
     return Export(customer, tuple(conversations), tuple(stored), tuple(events))
 
 
@@ -251,13 +287,3 @@ def _pages(core: Core, query: Query) -> Program[list[Results]]:
     while pages[-1].after is not None:
         pages.append((yield from find(core, attrs.evolve(query, after=pages[-1].after))))
     return pages
-
-
-def _whole_log(core: Core, conversation: str) -> Program[list[Recorded]]:
-    events: list[Recorded] = []
-    while True:
-        after = events[-1].position if events else 0
-        page = yield from log(core, after, conversation, 1000)
-        events += page
-        if len(page) < 1000:
-            return events

@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+import logging
+from datetime import timedelta
+
 import attrs
 
-from supportflow.channels import Page, Polls
-from supportflow.desk.core import Core, load
+from supportflow.channels import Page, Polls, RateLimited
+from supportflow.desk.accounts import paused
+from supportflow.desk.core import Core, claim, commit, whoami
+from supportflow.desk.flows import flowing
 from supportflow.desk.intake import Taken, intake
-from supportflow.errors import Unsupported
+from supportflow.errors import StoreError, Unsupported
 from supportflow.flow import Program
-from supportflow.model import ChannelState
-from supportflow.stores import Wanted
+from supportflow.stores import Changes, ChannelChange, ChannelLease, Work, WorkKind
+from supportflow.text import storable
 
 __all__ = ["poll"]
+
+_log = logging.getLogger("supportflow")
+
+#: How long a channel is ours to poll; longer than a page can take.
+LEASE = timedelta(seconds=120)
 
 
 def poll(core: Core, channel: str | None = None) -> Program[Taken]:
     """Fetch one page from each polled channel, or from one, and record it.
+
+    A channel that another worker polls at this moment is left to it, and one that is paused
+    to its platform's rate limit. What goes wrong with a channel is recorded as its `fault`;
+    where all are polled, a sick one stops no other: it is logged and named in `faults`.
 
     Args:
         channel: The channel's name; all that can be polled by default.
@@ -27,25 +41,73 @@ def poll(core: Core, channel: str | None = None) -> Program[Taken]:
     Raises:
         NotFound: If the desk has no channel of that name.
         Unsupported: If that channel cannot be polled.
-        TransportError: If the platform cannot be reached; nothing was lost.
+        TransportError: If that channel's platform cannot be reached; nothing was lost.
+        PayloadError: If that channel's platform answers what cannot be read.
     """
-    if channel is not None and not isinstance(core.channel(channel), Polls):
-        raise Unsupported(f"{channel} cannot be polled; it takes webhooks")
-    names = [channel] if channel is not None else sorted(core.channels)
+    if channel is not None:
+        if not isinstance(core.channel(channel), Polls):
+            raise Unsupported(f"{channel} cannot be polled; it takes webhooks")
+        return (yield from _poll_one(core, channel))
     total = Taken()
-    for name in names:
+    for name in sorted(core.channels):
         if isinstance(core.channels[name], Polls):
-            total += yield from _poll_one(core, name)
+            total += yield from _poll_safely(core, name)
     return total
 
 
+def _poll_safely(core: Core, name: str) -> Program[Taken]:
+    try:
+        return (yield from _poll_one(core, name))
+    except StoreError:
+        raise
+    except Exception as error:  # noqa: BLE001  # a channel may be anybody's code
+        why = _said(error)
+    _log.warning("poll_failed channel=%s: %s", name, why)
+    return Taken(faults=((name, why),))
+
+
+def _said(error: Exception) -> str:
+    return storable(f"{type(error).__name__}: {error}"[:500])
+
+
 def _poll_one(core: Core, name: str) -> Program[Taken]:
-    loaded = yield from load(core, Wanted(channels=(name,)))
-    state = loaded.channels.get(name) or ChannelState(name)
-    channel = core.channel(name).using(state)
-    if not isinstance(channel, Polls):
-        raise Unsupported(f"{name} cannot be polled once it knows its state; using() changed it")
-    page: Page = yield from channel.poll(state.cursor)
-    moved = attrs.evolve(state, cursor=page.cursor, checked_at=core.now(), fault="")
+    worker = yield from whoami(core)
+    claims = yield from claim(core, Work(WorkKind.poll, (name,), LEASE), worker, 1)
+    for claimed in claims:
+        if claimed.lease is not None and not _paused(core, claimed.lease):
+            return (yield from _poll_leased(core, claimed.lease))
+    return Taken()
+
+
+def _paused(core: Core, lease: ChannelLease) -> bool:
+    until = lease.state.paused_until
+    return until is not None and core.now() < until
+
+
+def _poll_leased(core: Core, lease: ChannelLease) -> Program[Taken]:
+    name = lease.channel
+    try:
+        page = yield from _page(core, lease)
+    except Exception as error:
+        change = ChannelChange(name)
+        if isinstance(error, RateLimited):
+            change = paused(core, name, error)
+        change = attrs.evolve(change, fault=_said(error))
+        yield from commit(core, Changes(core.now(), channels=(change,)))
+        raise
+    moved = ChannelChange(name, cursor=page.cursor, checked_at=core.now(), fault="")
     taken = yield from intake(core, name, page.facts, unreadable=page.unreadable, state=moved)
     return attrs.evolve(taken, more=page.more)
+
+
+def _page(core: Core, lease: ChannelLease) -> Program[Page]:
+    channel = core.channel(lease.channel).using(lease.state)
+    if not isinstance(channel, Polls):
+        raise Unsupported(
+            f"{lease.channel} cannot be polled once it knows its state; using() changed it"
+        )
+    asked = channel.poll(lease.state.cursor)
+    page: object = yield from flowing(asked, f"{lease.channel}.poll()")
+    if not isinstance(page, Page):
+        raise TypeError(f"{lease.channel}.poll() returned {type(page).__name__}, not a Page")
+    return page

@@ -1,27 +1,38 @@
 """`Desk` and `AsyncDesk`: the same programs, answered on this thread or on an event loop.
 
 There is one list of operations. Each is a typed descriptor over a program; on a `Desk` it
-is a method that returns, on an `AsyncDesk` one to await.
+is a method that returns, on an `AsyncDesk` one to await. It is over 300 lines because the two
+desks, and what they share, explain each other.
 """
 
 from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
+import signal
 import threading
-from collections.abc import Awaitable, Callable, Iterable
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import update_wrapper
+from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypedDict, TypeVar, Unpack, overload
 
 from supportflow.channels import PROTOCOL, Channel
+from supportflow.desk import accounts, commands, look
 from supportflow.desk import announce as alarms
-from supportflow.desk import commands, look
+from supportflow.desk import deliver as sends
 from supportflow.desk import intake as facts
 from supportflow.desk import poll as polls
+from supportflow.desk import receive as hooks
 from supportflow.desk import reply as words
+from supportflow.desk import resend as resends
 from supportflow.desk.core import Core
+from supportflow.desk.readers import AsyncReader, Reader
+from supportflow.desk.run import loops
 from supportflow.errors import FlowError, InvalidValue
 from supportflow.etiquette import RULES as ETIQUETTE
 from supportflow.etiquette import Rule
@@ -34,12 +45,33 @@ from supportflow.triage import Classifier
 
 __all__ = ["AsyncDesk", "Desk", "Options"]
 
+_log = logging.getLogger("supportflow")
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
+
+
+@contextmanager
+def _signals(stop: Callable[[], object]) -> Iterator[None]:
+    """Let SIGINT and SIGTERM stop a run; only the main thread may, and may ask for it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    kinds = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(kind, lambda *_: stop()) for kind in kinds]
+    try:
+        yield
+    finally:
+        for kind, handler in zip(kinds, before, strict=True):
+            signal.signal(kind, handler)
+
+
+def _late(name: str, deadline: float) -> None:
+    _log.error("stop %s did not end within %g seconds", name, deadline)
 
 
 class Options(TypedDict, total=False):
@@ -86,6 +118,7 @@ class Operation(Generic[P, T]):
         update_wrapper(method, self.program)
         parameters = list(self.__signature__.parameters.values())[1:]
         method.__signature__ = self.__signature__.replace(parameters=parameters)  # type: ignore[attr-defined]  # what inspect reads
+        desk.__dict__[self.__name__] = method  # found there from now on, without this descriptor
         return method
 
 
@@ -105,6 +138,7 @@ class _Operations:
     note = Operation(commands.note)
     handoff = Operation(commands.handoff)
     cancel = Operation(commands.cancel)
+    resend = Operation(resends.resend)
     inbox = Operation(look.inbox)
     get = Operation(look.get)
     history = Operation(look.history)
@@ -115,13 +149,17 @@ class _Operations:
     erase = Operation(look.erase)
     export = Operation(look.export)
     intake = Operation(facts.intake)
+    receive = Operation(hooks.receive)
     poll = Operation(polls.poll)
+    deliver = Operation(sends.deliver)
+    resume = Operation(accounts.resume)
     announce = Operation(alarms.announce)
 
     def __init__(
         self,
         store: Any,
-        channels: Iterable[Channel] = (),
+        channels: Iterable[Channel],
+        reader: Callable[[Classifier], Any],
         **options: Unpack[Options],
     ) -> None:
         named: dict[str, Channel] = {}
@@ -134,7 +172,8 @@ class _Operations:
                     f"this supportflow speaks {PROTOCOL}; upgrade supportflow"
                 )
             named[channel.name] = channel
-        policy = options.get("policy", DEFAULT_POLICY)
+        policy, classifier = options.get("policy", DEFAULT_POLICY), options.get("classifier")
+        slow = classifier is not None and not getattr(classifier, "inline", False)
         self._core = Core(
             store,
             named,
@@ -142,8 +181,9 @@ class _Operations:
             policy_version(policy),
             options.get("rules", RULES),
             tuple(options.get("etiquette", ETIQUETTE)),
-            options.get("classifier"),
+            classifier,
             options.get("clock", _utc_now),
+            reader(classifier) if classifier is not None and slow else None,
         )
 
 
@@ -153,10 +193,11 @@ class Desk(_Operations):
     Args:
         store: Where everything is kept, for example `SQLiteStore("support.db")`.
         channels: The channels to serve.
+        transport: Performs requests, for example through a proxy; one of its own by default.
         options: See `Options`.
 
     Raises:
-        TypeError: If the store is asynchronous: use `AsyncDesk`.
+        TypeError: If the store or the classifier is asynchronous: use `AsyncDesk`.
         InvalidValue: If two channels have one name.
 
     Example:
@@ -170,16 +211,61 @@ class Desk(_Operations):
         self,
         store: Store,
         channels: Iterable[Channel] = (),
+        *,
+        transport: Transport | None = None,
         **options: Unpack[Options],
     ) -> None:
-        if inspect.iscoroutinefunction(store.load):
-            raise TypeError(f"{type(store).__name__} is asynchronous; use AsyncDesk with it")
-        super().__init__(store, channels, **options)
-        self._transport = Transport()
-        self._stopped = threading.Event()
+        classifier = options.get("classifier")
+        for given, method in ((store, "load"), (classifier, "read")):
+            if inspect.iscoroutinefunction(getattr(given, method, None)):
+                raise TypeError(f"{type(given).__name__} is asynchronous; use AsyncDesk with it")
+        super().__init__(store, channels, Reader, **options)
+        self._transport = transport or Transport()
+        self._stopping = threading.Event()
+        self._told: SimpleQueue[None] = SimpleQueue()  # reentrant, as a signal handler needs
+
+    def run(self, *, deadline: float = 30.0) -> None:
+        """Poll, send and announce until `stop` is called, or on SIGINT and SIGTERM.
+
+        Every polling channel and every sender has a thread of its own. When told to stop,
+        each ends the piece of work that it is at; what is not done is found by the next run.
+
+        Args:
+            deadline: How long to wait for them, in seconds.
+        """
+        threads = [
+            threading.Thread(target=run, args=(loop(), self._serve), name=name, daemon=True)
+            for name, loop in loops(self._core).items()
+        ]
+        with _signals(self.stop):
+            for thread in threads:
+                thread.start()
+            self._told.get()
+        self._stopping.set()
+        until = time.monotonic() + deadline
+        for thread in threads:
+            thread.join(max(0.0, until - time.monotonic()))
+            if thread.is_alive():
+                _late(thread.name, deadline)
+        while not self._told.empty():
+            self._told.get()
+        if not any(thread.is_alive() for thread in threads):
+            self._stopping.clear()
+
+    def stop(self) -> None:
+        """Tell `run` to end; it may be called from any thread or a signal handler."""
+        self._told.put(None)
 
     def _perform(self, program: Program[T]) -> T:
         return run(program, self._answer)
+
+    def _serve(self, effect: Effect) -> Any:
+        """Answer as ever, but let a wait end, and say so, when `run` is to stop."""
+        return (
+            self._stopping.wait(effect.seconds)
+            if isinstance(effect, Wait)
+            else self._answer(effect)
+        )
 
     def _answer(self, effect: Effect) -> Any:
         if isinstance(effect, Call):
@@ -191,7 +277,7 @@ class Desk(_Operations):
                 raise FlowError(f"{name}.{effect.method} is asynchronous; use AsyncDesk with it")
             return result
         if isinstance(effect, Wait):
-            return self._stopped.wait(effect.seconds)
+            return time.sleep(effect.seconds)
         return self._transport.send(effect)
 
     def close(self) -> None:
@@ -217,6 +303,7 @@ class AsyncDesk(_Operations):
     Args:
         store: An asynchronous store, or `threaded(store)`.
         channels: The channels to serve.
+        transport: Performs requests, for example through a proxy; one of its own by default.
         options: See `Options`.
 
     Raises:
@@ -228,15 +315,57 @@ class AsyncDesk(_Operations):
         self,
         store: AsyncStore,
         channels: Iterable[Channel] = (),
+        *,
+        transport: AsyncTransport | None = None,
         **options: Unpack[Options],
     ) -> None:
         if not inspect.iscoroutinefunction(store.load):
             raise TypeError(f"{type(store).__name__} blocks; pass threaded(store), or use Desk")
-        super().__init__(store, channels, **options)
-        self._transport = AsyncTransport()
+        super().__init__(store, channels, AsyncReader, **options)
+        self._transport = transport or AsyncTransport()
+        self._stopping = asyncio.Event()
+
+    async def run(self, *, deadline: float = 30.0) -> None:
+        """Poll, send and announce until `stop` is called, or on SIGINT and SIGTERM.
+
+        Every polling channel and every sender is a task of its own. When told to stop,
+        each ends the piece of work that it is at; what is not done is found by the next run.
+
+        Args:
+            deadline: How long to wait for them, in seconds; then they are cancelled.
+        """
+        tasks = [
+            asyncio.create_task(arun(loop(), self._serve), name=name)
+            for name, loop in loops(self._core).items()
+        ]
+        loop = asyncio.get_running_loop()
+        try:
+            with _signals(lambda: loop.call_soon_threadsafe(self.stop)):
+                await self._stopping.wait()
+        finally:
+            self._stopping.set()
+            _, late = await asyncio.wait(tasks, timeout=deadline)
+            for task in late:
+                _late(task.get_name(), deadline)
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._stopping.clear()
+
+    def stop(self) -> None:
+        """Tell `run` to end; call it on the event loop."""
+        self._stopping.set()
 
     def _perform(self, program: Program[T]) -> Awaitable[T]:
         return arun(program, self._answer)
+
+    async def _serve(self, effect: Effect) -> Any:
+        """Answer as ever, but let a wait end, and say so, when `run` is to stop."""
+        if not isinstance(effect, Wait):
+            return await self._answer(effect)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(effect.seconds):
+                await self._stopping.wait()
+        return self._stopping.is_set()
 
     async def _answer(self, effect: Effect) -> Any:
         if isinstance(effect, Call):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
 from supportflow.errors import IllegalStep, InvalidValue, NotFound, Stale
@@ -75,8 +75,10 @@ from supportflow.model import (
     Tag,
     Thanked,
     Unread,
+    aware,
 )
-from supportflow.playbook import PRAISE
+from supportflow.model.quick import maker
+from supportflow.playbook import PRAISE, Edges, Playbook
 
 __all__ = ["Input", "decide", "legal_steps", "merge", "recheck"]
 
@@ -90,8 +92,8 @@ def legal_steps(conversation: Conversation, rules: Rules = RULES) -> tuple[Step,
         conversation: A snapshot.
         rules: The rules in force.
     """
-    state = _state_after(conversation, conversation.pending, rules)
-    return rules.book(conversation.playbook).legal(state)
+    book = rules.book(conversation.playbook)
+    return book.legal(_state_after(conversation, conversation.pending, rules))
 
 
 def decide(
@@ -119,13 +121,23 @@ def decide(
         IllegalStep: If a command takes a step that the playbook forbids now.
         Stale: If a command was made on an outdated view.
         NotFound: If a command names a reply that is not there.
-        InvalidValue: If a command contradicts itself.
+        InvalidValue: If a command contradicts itself, it is neither fact nor command, or
+            the time is naive.
     """
-    events = _DECIDE[what.__class__](conversation, what, now, reading, rules, of)
-    if conversation.version == 0 and events:
+    deciding = _DECIDE.get(what.__class__)
+    if deciding is None:
+        raise InvalidValue(f"{what.__class__.__name__} is neither a fact nor a command")
+    if now.tzinfo is not UTC:
+        now = aware(now, "now")
+    events = deciding(conversation, what, now, reading, rules, of)
+    if conversation.progress.version == 0 and events:
         opened = _opened(conversation, what)
         return (opened, *events)
     return events
+
+
+_RESOLVED = State.resolved
+_received, _queued, _told = maker(Received), maker(Queued), maker(Told)
 
 
 def _opened(conversation: Conversation, what: Input) -> Opened:
@@ -146,7 +158,7 @@ def _inbound(
 ) -> tuple[Event, ...]:
     message = fact.message
     return (
-        Received(
+        _received(
             message.at,
             message.kind,
             message.id,
@@ -159,11 +171,16 @@ def _inbound(
 
 
 def _outbound(
-    _c: Conversation, fact: Outbound, _now: datetime, reading: Reading, _rules: Rules, _of: Any
+    c: Conversation, fact: Outbound, _now: datetime, reading: Reading, rules: Rules, _of: Any
 ) -> tuple[Event, ...]:
     message = fact.message
+    outcome = None
+    if reading.steps and c.state is not State.resolved:
+        book = rules.book(c.playbook)
+        if _after(book.table(False), c.state, reading.steps) is State.resolved:
+            outcome = _natural_outcome(book)
     return (
-        Told(
+        _told(
             message.at,
             f"{message.kind}:{message.id}",
             0,
@@ -171,9 +188,10 @@ def _outbound(
             fact.agent,
             reading.steps,
             None,
-            Answered() if Step.resolve in reading.steps else None,
-            remote=message.id,
-            backfill=fact.backfill,
+            outcome,
+            None,
+            message.id,
+            fact.backfill,
         ),
     )
 
@@ -209,14 +227,22 @@ def _removal(
     inbound = of is not None and of.author.id == c.customer
     at = max(fact.at, of.at) if of else fact.at
     events: list[Event] = [Deleted(at, fact.kind, fact.id, fact.by, fact.hidden, inbound)]
-    if inbound and fact.by is RemovedBy.author and (fact.kind, fact.id) == c.last_key:
-        why = "the customer deleted the message that it answers"
-        events += [Held(now, p.id, why) for p in c.pending if not p.held]
-    if inbound and fact.by is not RemovedBy.author:
+    if of is not None and inbound and fact.by is RemovedBy.author:
+        for pending in c.pending:
+            if not pending.held and _answers(c, pending, of):
+                events += _held(now, pending.id, "the customer deleted the message that it answers")
+    elif inbound:
         done = "hidden" if fact.hidden else "removed"
         why = f"a customer's message was {done} by {fact.by} in the platform's app"
         events.append(Announced(now, f"{done}:{fact.kind}:{fact.id}", f"message_{done}", None, why))
     return tuple(events)
+
+
+def _answers(c: Conversation, reply: Pending, message: Message) -> bool:
+    """Return whether a message was the customer's last one when a reply was queued."""
+    if reply.covers is None or reply.covers < message.at:
+        return False
+    return reply.covers == message.at or (message.kind, message.id) == c.last_key
 
 
 def _reaction(
@@ -236,6 +262,8 @@ def _status(
 
 
 def _check_seen(conversation: Conversation, seen: int | None) -> None:
+    if conversation.merged_into is not None:
+        raise Stale(f"{conversation.id} became part of {conversation.merged_into}; answer there")
     if seen is not None and seen < conversation.spoken:
         raise Stale(
             f"{conversation.id} was read at version {seen}, and somebody wrote or queued at "
@@ -243,55 +271,67 @@ def _check_seen(conversation: Conversation, seen: int | None) -> None:
         )
 
 
-def _state_after(c: Conversation, replies: Iterable[Pending], rules: Rules) -> State:
-    state, edges = c.state, rules.book(c.playbook).edges
-    for reply in replies:
-        for taken in () if reply.held else reply.steps:
-            state = edges[state].get(taken, state)
+def _after(edges: Edges, state: State, steps: Iterable[Step]) -> State:
+    """Return where steps lead of which those that are not legal count for nothing."""
+    for taken in steps:
+        state = edges[state].get(taken, state)
     return state
 
 
-def _walk(c: Conversation, state: State, steps: Iterable[Step], rules: Rules) -> State:
-    book = rules.book(c.playbook)
+def _state_after(c: Conversation, replies: Iterable[Pending], rules: Rules) -> State:
+    state, book = c.state, rules.book(c.playbook)
+    for reply in replies:
+        if not reply.held:
+            state = _after(book.table(reply.feedback is not None), state, reply.steps)
+    return state
+
+
+def _walk(book: Playbook, state: State, steps: Iterable[Step], feedback: bool) -> State:
+    edges = book.table(feedback)
     for taken in steps:
-        to = book.edges[state].get(taken)
+        to = edges[state].get(taken)
         if to is None:
-            raise IllegalStep(taken, state, book.legal(state))
+            why = "Link the feedback item that it became: feedback=ID."
+            lacks = taken in book.edges[state]
+            raise IllegalStep(taken, state, book.legal(state), why if lacks else "")
         state = to
     return state
 
 
-def _outcome(c: Conversation, reply: Reply, resolves: bool, rules: Rules) -> Outcome | None:
-    book = rules.book(c.playbook)
-    if reply.outcome is not None and not resolves:
-        raise InvalidValue("an outcome was given, but the reply does not resolve; add 'resolve'")
+def _natural_outcome(book: Playbook) -> Outcome:
+    return Thanked() if book.name == PRAISE.name else Answered()
+
+
+def _outcome(reply: Reply, before: State, after: State, book: Playbook) -> Outcome | None:
+    """Return the outcome of a reply that ends a conversation, or tells more of how it ended."""
+    ends = after is _RESOLVED is not before
+    if reply.outcome is None:
+        return _natural_outcome(book) if ends else None
     if isinstance(reply.outcome, Dismissed):
         raise InvalidValue("Dismissed means that nobody engages; use dismiss() instead of a reply")
-    if not resolves:
-        return None
-    if book.needs_feedback and not reply.feedback:
-        why = "Link the feedback item that the suggestion became: feedback=ID."
-        raise IllegalStep(Step.resolve, c.state, book.legal(c.state), why)
-    return reply.outcome or (Thanked() if book.name == PRAISE.name else Answered())
+    if not ends and not (before is _RESOLVED and Step.resolve in reply.steps):
+        raise InvalidValue("an outcome was given, but the reply does not resolve; add 'resolve'")
+    return reply.outcome
 
 
 def _reply(
     c: Conversation, reply: Reply, now: datetime, _r: Reading, rules: Rules, _of: Any
 ) -> tuple[Event, ...]:
     _check_seen(c, reply.seen)
-    steps = reply.steps if reply.agent.kind in rules.responders else ()
-    before = _state_after(c, c.pending, rules)
-    after = _walk(c, before, steps, rules)
-    resolves = after is State.resolved and bool(steps)
+    book = rules.book(c.playbook)
+    counts = reply.agent.kind in rules.responders
+    steps = reply.steps if counts else ()
+    before = _state_after(c, c.pending, rules) if c.pending else c.progress.state
+    after = _walk(book, before, steps, bool(reply.feedback)) if steps else before
     return (
-        Queued(
+        _queued(
             now,
             reply.id,
             reply.agent,
             reply.parts,
             steps,
-            c.last_at,
-            _outcome(c, reply, resolves, rules),
+            c.last_at if counts else None,
+            _outcome(reply, before, after, book),
             reply.promise_by,
             reply.feedback,
             reply.why,
@@ -315,10 +355,14 @@ def recheck(
     """
     place = next((n for n, p in enumerate(conversation.pending) if p.id == reply), None)
     if place is None:
-        return ()
+        return (Held(now, reply, "it is no longer on its way: cancelled, or told already"),)
+    pending = conversation.pending[place]
+    if pending.held:
+        return (Held(now, reply, pending.held),)
     before = _state_after(conversation, conversation.pending[:place], rules)
+    book = rules.book(conversation.playbook)
     try:
-        _walk(conversation, before, conversation.pending[place].steps, rules)
+        _walk(book, before, pending.steps, pending.feedback is not None)
     except IllegalStep as error:
         return _held(now, reply, f"no longer legal: {error}")
     return ()
@@ -342,25 +386,33 @@ def _part_told(
     c: Conversation, done: PartTold, _now: datetime, _r: Reading, _rules: Rules, _of: Any
 ) -> tuple[Event, ...]:
     """Record a receipt; never refuse one, whatever became of the reply meanwhile."""
-    receipt = done.receipt
-    pending = next((p for p in c.pending if p.id == done.reply), None)
-    if pending is None:
-        return (Told(receipt.at, done.reply, done.part, 1, done.by, (), None, remote=receipt.id),)
-    if done.part < pending.told:
+    receipt, reply, part = done.receipt, done.reply, done.part
+    for pending in c.pending:
+        if pending.id == reply:
+            break
+    else:
+        return (_told(receipt.at, reply, part, 1, done.by, (), None, None, None, receipt.id),)
+    if part < pending.told:
         return ()
-    last = pending.told + 1 == pending.parts
+    at, covers, parts = receipt.at, pending.covers, pending.parts
+    if covers is not None and at < covers:
+        at = covers
+    if part + 1 < parts:
+        return (_told(at, reply, part, parts, pending.by, (), covers, None, None, receipt.id),)
     return (
-        Told(
-            max(receipt.at, pending.covers) if pending.covers else receipt.at,
-            done.reply,
-            done.part,
-            pending.parts,
+        _told(
+            at,
+            reply,
+            part,
+            parts,
             pending.by,
-            pending.steps if last else (),
-            pending.covers,
-            pending.outcome if last else None,
-            pending.due if last else None,
+            pending.steps,
+            covers,
+            pending.outcome,
+            pending.due,
             receipt.id,
+            False,
+            pending.feedback,
         ),
     )
 
@@ -392,14 +444,24 @@ def _dismiss(
         raise IllegalStep("dismiss", c.state, legal_steps(c, rules), why)
     if c.state is State.resolved:
         raise IllegalStep("dismiss", c.state, legal_steps(c, rules), "It is resolved already.")
-    return (Closed(now, Dismissed(command.reason), command.agent, c.last_at),)
+    why = "the conversation was dismissed"
+    cancelled = (Cancelled(now, reply.id, command.agent, why) for reply in c.pending)
+    return (
+        Closed(_not_before(c, now), Dismissed(command.reason), command.agent, c.last_at),
+        *cancelled,
+    )
+
+
+def _not_before(c: Conversation, now: datetime) -> datetime:
+    """Return our time, or the platform's where that is ahead: a decision follows what it is on."""
+    return max(now, c.last_at or c.opened_at)
 
 
 def _classify(
-    _c: Conversation, command: Classify, now: datetime, _r: Reading, rules: Rules, _of: Any
+    c: Conversation, command: Classify, now: datetime, _r: Reading, rules: Rules, _of: Any
 ) -> tuple[Event, ...]:
-    book = rules.playbook_for(command.reading)
-    return (Classified(now, command.reading, book, command.message, command.agent),)
+    at, book = _not_before(c, now), rules.playbook_for(command.reading)
+    return (Classified(at, command.reading, book, command.message, command.agent),)
 
 
 def _assign(
@@ -438,7 +500,9 @@ def _cancel(
 def _hold(
     c: Conversation, command: Hold, now: datetime, _r: Reading, _rules: Rules, _of: Any
 ) -> tuple[Event, ...]:
-    return () if _find(c, command.reply).held else _held(now, command.reply, command.why)
+    """Hold what is on its way; what no longer is needs no hold."""
+    waiting = any(p.id == command.reply and not p.held for p in c.pending)
+    return _held(now, command.reply, command.why) if waiting else ()
 
 
 def _release(
@@ -447,8 +511,8 @@ def _release(
     pending = _find(c, command.reply)
     if not pending.held:
         return ()
-    ahead = c.pending[: c.pending.index(pending)]
-    _walk(c, _state_after(c, ahead, rules), pending.steps, rules)
+    before = _state_after(c, c.pending[: c.pending.index(pending)], rules)
+    _walk(rules.book(c.playbook), before, pending.steps, pending.feedback is not None)
     return (Released(now, command.reply, command.agent, command.why),)
 
 
@@ -507,6 +571,7 @@ def merge(
         source.reading,
         source.tags,
         source.announced,
+        source.pending,
     )
     opened = () if target.version else (_opened(target, Note(Agent("supportflow"), "")),)
     return (Merged(now, target.id),), (*opened, absorbed)

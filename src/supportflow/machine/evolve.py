@@ -1,4 +1,7 @@
-"""Fold events into the snapshot; the log is the truth, the snapshot only its bounded fold."""
+"""Fold events into the snapshot; the log is the truth, the snapshot only its bounded fold.
+
+It is over 300 lines because each kind of event has its few lines here, and nowhere else.
+"""
 
 from __future__ import annotations
 
@@ -34,8 +37,10 @@ from supportflow.events import (
     Tagged,
     Told,
 )
+from supportflow.machine.marking import Fields, ask, refold, reread, tell
 from supportflow.machine.rules import RULES, Rules, blank
 from supportflow.model import (
+    MAX_MARKS,
     Base,
     Conversation,
     Intent,
@@ -47,14 +52,15 @@ from supportflow.model import (
     Reading,
     RemovedBy,
     State,
-    replace,
 )
-from supportflow.sla.clock import fold, insert, settle, stricter
+from supportflow.model.quick import maker
+from supportflow.sla.clock import insert
 
 __all__ = ["evolve", "replay"]
 
-#: How many announced once-keys a snapshot remembers; the store's once-keys never forget. Ours.
-_ANNOUNCED = 32
+#: How many announced once-keys a snapshot remembers: those of all clocks that its marks can
+#: hold, and their warnings. The store's once-keys never forget. Ours.
+_ANNOUNCED = 4 * MAX_MARKS
 
 #: More marks than any log has.
 _UNBOUNDED = 1 << 62
@@ -71,11 +77,20 @@ def evolve(conversation: Conversation, event: Event, rules: Rules = RULES) -> Co
     Returns:
         The snapshot after; its version is one higher.
     """
-    changes = _EVOLVE[event.__class__](conversation, event, rules)
-    if "progress" not in changes:
-        core = conversation.progress
-        changes["progress"] = Progress(core.state, core.version + 1, core.since)
-    return replace(conversation, **changes)
+    fields = conversation.__dict__.copy()
+    _EVOLVE[event.__class__](fields, conversation, event, rules)
+    core = conversation.progress
+    if fields["progress"] is core:
+        fields["progress"] = _progress(core.state, core.version + 1, core.since)
+    after = _new(Conversation)
+    _set(after, "__dict__", fields)
+    return after
+
+
+_new, _set = object.__new__, object.__setattr__
+_progress, _mark, _pending = maker(Progress), maker(Mark), maker(Pending)
+_ASKED, _TOLD = Marked.asked, Marked.told
+_RESOLVED = State.resolved
 
 
 def replay(
@@ -106,160 +121,99 @@ def replay(
     return conversation
 
 
-# -- marks: states and clocks by platform time -------------------------------------------------
+# -- one function an event: it changes the fields of the snapshot that is being made ----------
 
 
-def _marked(c: Conversation, mark: Mark, rules: Rules, **changes: Any) -> dict[str, Any]:
-    """Add a mark; the common case, at the end, needs no new fold."""
-    marks = insert(c.marks, mark)
-    if marks is c.marks:
-        return changes
-    quick = _QUICK.get(mark.what) if marks[-1] is mark else None
-    derived = quick(c, mark, rules) if quick else None
-    if derived is None:
-        derived = _derive(c, c.base, marks, rules)
-    if len(marks) > rules.max_marks:
-        derived["base"], marks = settle(c.base, marks, rules.playbooks, rules.responders)
-    return {**changes, **derived, "marks": marks}
+def _opened(f: Fields, _c: Conversation, e: Opened, _rules: Rules) -> None:
+    f["tags"], f["previous"], f["bystander_of"] = e.tags, e.previous, e.bystander_of
+    if e.previous is not None:  # thanks at its beginning are for what was told before it
+        f["base"] = Base(told=True)
 
 
-def _derive(c: Conversation, base: Base, marks: tuple[Mark, ...], rules: Rules) -> dict[str, Any]:
-    standing = fold(base, marks, rules.playbooks, rules.responders)
-    after = standing.base
-    return {
-        "progress": Progress(after.state, c.version + 1, after.since or c.opened_at),
-        "cycle": after.cycle,
-        "playbook": after.playbook,
-        "waiting_since": standing.waiting_since,
-    }
-
-
-def _quick_asked(c: Conversation, mark: Mark, rules: Rules) -> dict[str, Any] | None:
-    for other in c.marks:
-        if other.what is Marked.withdrawn:
-            return None
-    core = c.progress
-    if core.state is State.resolved:
-        return {
-            "progress": Progress(State.received, core.version + 1, mark.at),
-            "cycle": c.cycle + 1,
-            "playbook": mark.playbook,
-            "waiting_since": mark.at,
-        }
-    return {
-        "playbook": stricter(c.playbook, mark.playbook, rules.playbooks),
-        "waiting_since": c.waiting_since or mark.at,
-    }
-
-
-def _quick_told(c: Conversation, mark: Mark, rules: Rules) -> dict[str, Any] | None:
-    if mark.by not in rules.responders:
-        return {}
-    if c.last_at is not None and (mark.covers or mark.at) < c.last_at:
-        return None
-    core = c.progress
-    state, since = core.state, core.since
-    edges = rules.book(c.playbook).edges
-    for taken in mark.steps:
-        to = edges[state].get(taken, state)
-        if to is not state:
-            state, since = to, mark.at
-    return {"progress": Progress(state, core.version + 1, since), "waiting_since": None}
-
-
-_QUICK: dict[Marked, Callable[[Conversation, Mark, Rules], dict[str, Any] | None]] = {
-    Marked.asked: _quick_asked,
-    Marked.told: _quick_told,
-}
-
-
-# -- one function an event ------------------------------------------------------------------
-
-
-def _opened(c: Conversation, e: Opened, _rules: Rules) -> dict[str, Any]:
-    return {"tags": e.tags, "previous": e.previous, "bystander_of": e.bystander_of}
-
-
-def _severity(reading: Reading, rules: Rules) -> tuple[Any, ...]:
-    book = rules.book(rules.playbook_for(reading))
-    intents = list(Intent)
-    intent = -1 if reading.intent is None else len(intents) - intents.index(reading.intent)
-    return (book.strictness, list(Mood).index(reading.mood), intent, reading.language or "")
+def _received(f: Fields, c: Conversation, e: Received, rules: Rules) -> None:
+    at, reading, last = e.at, e.reading, c.last_at
+    key, book = f"{e.kind}:{e.id}", e.playbook
+    if reading.gratitude:
+        mark = Mark(at, Marked.thanked, key, book, backfill=e.backfill)
+        refold(f, c, c.base, insert(c.marks, mark), rules)
+    else:
+        ask(f, c, _mark(at, _ASKED, key, book, None, (), None, None, e.backfill), rules)
+    name = (e.kind, e.id)
+    if last is None or at > last or (at == last and name > (c.last_key or name)):
+        f["last_at"], f["last_key"], f["visibility"] = at, name, e.visibility
+    if reading is not c.reading and (last is None or not reading.gratitude):
+        f["reading"] = _reading(c, reading, f["cycle"] > c.cycle, rules)
+    f["spoken"] = c.progress.version + 1
 
 
 def _reading(c: Conversation, reading: Reading, reopens: bool, rules: Rules) -> Reading:
     """Keep the reading that asks for most: which one came first must not matter."""
-    if reopens or reading == c.reading:
+    if reopens or c.last_at is None:
         return reading
-    return max(c.reading, reading, key=lambda r: _severity(r, rules)) if c.last_at else reading
+    return max(c.reading, reading, key=lambda r: _severity(r, rules))
 
 
-def _received(c: Conversation, e: Received, rules: Rules) -> dict[str, Any]:
-    what = Marked.thanked if e.reading.gratitude else Marked.asked
-    key = f"{e.kind}:{e.id}"
-    mark = Mark(e.at, what, key, e.playbook, backfill=e.backfill)
-    changes = _marked(c, mark, rules)
-    if c.last_at is None or (e.at, (e.kind, e.id)) > (c.last_at, c.last_key):
-        changes["last_at"], changes["last_key"] = e.at, (e.kind, e.id)
-        changes["visibility"] = e.visibility
-    if e.at < c.opened_at:
-        changes["opened_at"] = e.at
-    if not e.reading.gratitude or c.last_at is None:
-        reopens = changes.get("cycle", c.cycle) > c.cycle
-        changes["reading"] = _reading(c, e.reading, reopens, rules)
-    changes["spoken"] = c.version + 1
-    return changes
+def _severity(reading: Reading, rules: Rules) -> tuple[Any, ...]:
+    book = rules.book(rules.playbook_for(reading))
+    return (book.strictness, _MOODS[reading.mood], _INTENTS[reading.intent], reading.language or "")
 
 
-def _edited(c: Conversation, e: Edited, rules: Rules) -> dict[str, Any]:
+_MOODS = {mood: place for place, mood in enumerate(Mood)}
+#: The earlier intent of two counts, and one that nobody has read counts least.
+_INTENTS = {intent: place for place, intent in enumerate((None, *reversed(Intent)))}
+
+
+def _edited(f: Fields, c: Conversation, e: Edited, rules: Rules) -> None:
     if not e.asks:
-        return {}
+        return
     mark = Mark(e.at, Marked.asked, f"{e.kind}:{e.id}", e.playbook, backfill=e.backfill)
-    changes = _marked(c, mark, rules, spoken=c.version + 1)
+    refold(f, c, c.base, insert(c.marks, mark), rules)  # the message may be withdrawn by then
     if c.last_at is None or e.at > c.last_at:
-        changes["last_at"] = e.at
-    return changes
+        f["last_at"], f["last_key"] = e.at, (e.kind, e.id)
+    f["spoken"] = c.version + 1
 
 
-def _deleted(c: Conversation, e: Deleted, rules: Rules) -> dict[str, Any]:
-    if not e.inbound or e.by is not RemovedBy.author:
-        return {}
-    return _marked(c, Mark(e.at, Marked.withdrawn, f"{e.kind}:{e.id}"), rules)
+def _deleted(f: Fields, c: Conversation, e: Deleted, rules: Rules) -> None:
+    if e.inbound and e.by is RemovedBy.author:
+        mark = Mark(e.at, Marked.withdrawn, f"{e.kind}:{e.id}")
+        refold(f, c, c.base, insert(c.marks, mark), rules)
 
 
-def _classified(c: Conversation, e: Classified, rules: Rules) -> dict[str, Any]:
+def _classified(f: Fields, c: Conversation, e: Classified, rules: Rules) -> None:
     if e.message is None:
+        f["reading"] = e.reading
         mark = Mark(e.at, Marked.classified, f"classified:{c.version}", e.playbook)
-        return _marked(c, mark, rules, reading=e.reading)
-    key = f"{e.message[0]}:{e.message[1]}"
-    what = Marked.thanked if e.reading.gratitude else Marked.asked
-    asked = (Marked.asked, Marked.thanked)
-    marks: tuple[Mark, ...] = ()
-    for mark in c.marks:
-        hit = mark.key == key and mark.what in asked
-        marks = insert(marks, attrs.evolve(mark, what=what, playbook=e.playbook) if hit else mark)
-    reading = e.reading if e.message == c.last_key else _reading(c, e.reading, False, rules)
-    return {**_derive(c, c.base, marks, rules), "marks": marks, "reading": reading}
+        refold(f, c, c.base, insert(c.marks, mark), rules)
+        return
+    f["reading"] = e.reading if e.message == c.last_key else _reading(c, e.reading, False, rules)
+    marks = reread(c, e, f"{e.message[0]}:{e.message[1]}", rules)
+    if marks != c.marks:
+        refold(f, c, c.base, marks, rules)
 
 
-def _queued(c: Conversation, e: Queued, _rules: Rules) -> dict[str, Any]:
-    pending = Pending(e.reply, e.parts, 0, e.steps, e.by, e.covers, e.outcome, e.due)
-    return {"pending": (*c.pending, pending), "spoken": c.version + 1}
+def _queued(f: Fields, c: Conversation, e: Queued, _rules: Rules) -> None:
+    pending = _pending(
+        e.reply, e.parts, 0, e.steps, e.by, e.covers, e.outcome, e.due, "", e.feedback
+    )
+    f["pending"] = (*c.pending, pending)
+    f["spoken"] = c.progress.version + 1
 
 
-def _told(c: Conversation, e: Told, rules: Rules) -> dict[str, Any]:
-    key = f"{e.reply}#{e.part}" if e.part else e.reply
-    mark = Mark(e.at, Marked.told, key, "", e.by.kind, e.steps, e.covers, e.due, e.backfill)
-    changes = _marked(c, mark, rules)
-    if c.pending:
-        changes["pending"] = tuple(_after_part(c.pending, e))
+def _told(f: Fields, c: Conversation, e: Told, rules: Rules) -> None:
+    part, linked = e.part, e.feedback is not None
+    key = f"{e.reply}#{part}" if part else e.reply
+    mark = _mark(e.at, _TOLD, key, "", e.by.kind, e.steps, e.covers, e.due, e.backfill, linked)
+    tell(f, c, mark, rules)
+    pending = c.pending
+    if pending and pending[0].id == e.reply and part + 1 >= e.parts:  # replies go in order
+        f["pending"] = pending[1:]
+    elif any(reply.id == e.reply for reply in pending):
+        f["pending"] = tuple(_after_part(pending, e))
     else:
-        changes["spoken"] = c.version + 1
-    if e.outcome is not None:
-        changes["outcome"] = e.outcome
-    if e.at < c.opened_at:
-        changes["opened_at"] = e.at
-    return changes
+        f["spoken"] = c.progress.version + 1
+    # A step may have been legal no longer when it was told: then the outcome is none.
+    if e.outcome is not None and (f["progress"].state is _RESOLVED or f["cycle"] > c.cycle):
+        f["outcome"] = e.outcome
 
 
 def _after_part(pending: Iterable[Pending], e: Told) -> Iterable[Pending]:
@@ -270,77 +224,83 @@ def _after_part(pending: Iterable[Pending], e: Told) -> Iterable[Pending]:
             yield attrs.evolve(reply, told=e.part + 1, held="")
 
 
-def _with_hold(c: Conversation, reply: str, why: str) -> dict[str, Any]:
-    changed = (attrs.evolve(p, held=why) if p.id == reply else p for p in c.pending)
-    return {"pending": tuple(changed)}
+def _hold(f: Fields, c: Conversation, reply: str, why: str) -> None:
+    f["pending"] = tuple([attrs.evolve(p, held=why) if p.id == reply else p for p in c.pending])
 
 
-def _failed(c: Conversation, e: Failed, _rules: Rules) -> dict[str, Any]:
-    return _with_hold(c, e.reply, f"failed: {e.why}")
+def _failed(f: Fields, c: Conversation, e: Failed, _rules: Rules) -> None:
+    _hold(f, c, e.reply, f"failed: {e.why}")
 
 
-def _held(c: Conversation, e: Held, _rules: Rules) -> dict[str, Any]:
-    return _with_hold(c, e.reply, e.why)
+def _held(f: Fields, c: Conversation, e: Held, _rules: Rules) -> None:
+    _hold(f, c, e.reply, e.why)
 
 
-def _released(c: Conversation, e: Released, _rules: Rules) -> dict[str, Any]:
-    return _with_hold(c, e.reply, "")
+def _released(f: Fields, c: Conversation, e: Released, _rules: Rules) -> None:
+    _hold(f, c, e.reply, "")
 
 
-def _cancelled(c: Conversation, e: Cancelled, _rules: Rules) -> dict[str, Any]:
-    return {"pending": tuple(p for p in c.pending if p.id != e.reply), "spoken": c.version + 1}
+def _cancelled(f: Fields, c: Conversation, e: Cancelled, _rules: Rules) -> None:
+    f["pending"] = tuple([p for p in c.pending if p.id != e.reply])
+    f["spoken"] = c.version + 1
 
 
-def _closed(c: Conversation, e: Closed, rules: Rules) -> dict[str, Any]:
+def _closed(f: Fields, c: Conversation, e: Closed, rules: Rules) -> None:
+    f["outcome"] = e.outcome
     mark = Mark(e.at, Marked.closed, f"closed:{c.version}", by=e.by.kind, covers=e.covers)
-    return _marked(c, mark, rules, outcome=e.outcome)
+    refold(f, c, c.base, insert(c.marks, mark), rules)
 
 
-def _assigned(_c: Conversation, e: Assigned, _rules: Rules) -> dict[str, Any]:
-    return {"assigned": e.to}
+def _assigned(f: Fields, _c: Conversation, e: Assigned, _rules: Rules) -> None:
+    f["assigned"] = e.to
 
 
-def _tagged(c: Conversation, e: Tagged, _rules: Rules) -> dict[str, Any]:
-    return {"tags": (*(tag for tag in c.tags if tag not in e.remove), *e.add)}
+def _tagged(f: Fields, c: Conversation, e: Tagged, _rules: Rules) -> None:
+    f["tags"] = (*(tag for tag in c.tags if tag not in e.remove), *e.add)
 
 
-def _handed_off(_c: Conversation, e: HandedOff, _rules: Rules) -> dict[str, Any]:
-    return {"handed_to": e.to}
+def _handed_off(f: Fields, _c: Conversation, e: HandedOff, _rules: Rules) -> None:
+    f["handed_to"] = e.to
 
 
-def _announced(c: Conversation, e: Announced, _rules: Rules) -> dict[str, Any]:
-    return {"announced": (*c.announced, e.key)[-_ANNOUNCED:]}
+def _announced(f: Fields, c: Conversation, e: Announced, _rules: Rules) -> None:
+    f["announced"] = (*c.announced, e.key)[-_ANNOUNCED:]
 
 
-def _linked(_c: Conversation, e: Linked, _rules: Rules) -> dict[str, Any]:
-    return {"bystander_of": e.bystander_of}
+def _linked(f: Fields, _c: Conversation, e: Linked, _rules: Rules) -> None:
+    f["bystander_of"] = e.bystander_of
 
 
-def _merged(_c: Conversation, e: Merged, _rules: Rules) -> dict[str, Any]:
-    return {"merged_into": e.into, "waiting_since": None, "pending": ()}
+def _merged(f: Fields, c: Conversation, e: Merged, _rules: Rules) -> None:
+    """Give marks and replies away: what is measured twice would be wrong twice."""
+    core = c.progress
+    f["merged_into"], f["waiting_since"] = e.into, None
+    f["pending"], f["marks"] = (), ()
+    f["base"] = Base(core.state, core.since, c.cycle, c.playbook)
 
 
-def _absorbed(c: Conversation, e: Absorbed, rules: Rules) -> dict[str, Any]:
-    marks = c.marks
-    for mark in e.marks:
+def _absorbed(f: Fields, c: Conversation, e: Absorbed, rules: Rules) -> None:
+    f["opened_at"] = min(c.opened_at, e.opened_at)
+    fresh = c.base == Base(told=c.base.told)
+    base, marks = (e.base if fresh else c.base), c.marks
+    for mark in e.marks if fresh else (*e.base.asks, *e.marks):
         marks = insert(marks, mark)
-    base = e.base if c.base == Base() else c.base
-    changes: dict[str, Any] = {"base": base, "opened_at": min(c.opened_at, e.opened_at)}
+    if marks:
+        refold(f, c, base, marks, rules)
     if e.last_at is not None and (c.last_at is None or e.last_at > c.last_at):
-        changes["last_at"], changes["last_key"] = e.last_at, e.last_key
-    changes["reading"] = _reading(c, e.reading, False, rules)
-    changes["tags"] = tuple(dict.fromkeys((*c.tags, *e.tags)))
-    changes["announced"] = (*c.announced, *e.announced)[-_ANNOUNCED:]
-    changes["spoken"] = c.version + 1
-    before = replace(c, opened_at=changes["opened_at"])
-    return {**changes, **_derive(before, base, marks, rules), "marks": marks}
+        f["last_at"], f["last_key"] = e.last_at, e.last_key
+    f["reading"] = _reading(c, e.reading, False, rules)
+    f["tags"] = tuple(dict.fromkeys((*c.tags, *e.tags)))
+    f["announced"] = (*c.announced, *e.announced)[-_ANNOUNCED:]
+    f["pending"] = (*c.pending, *e.pending)
+    f["spoken"] = c.version + 1
 
 
-def _unchanged(_c: Conversation, _e: object, _rules: Rules) -> dict[str, Any]:
-    return {}
+def _unchanged(_f: Fields, _c: Conversation, _e: object, _rules: Rules) -> None:
+    """Leave everything as it was; the event stands in the log."""
 
 
-_EVOLVE: dict[type, Callable[..., dict[str, Any]]] = {
+_EVOLVE: dict[type, Callable[..., None]] = {
     Opened: _opened,
     Received: _received,
     Edited: _edited,

@@ -18,7 +18,8 @@ from supportflow.model import (
     Step,
     conversation_id,
 )
-from supportflow.playbook import PLAYBOOKS, STANDARD, Playbook, playbook_for
+from supportflow.model.quick import maker
+from supportflow.playbook import PLAYBOOKS, STANDARD, Playbook, find_playbook, playbook_for
 from supportflow.sla.clock import RESPONDERS
 
 __all__ = ["RULES", "Rules", "belongs", "blank", "step"]
@@ -34,10 +35,10 @@ class Rules:
         reopen_within: How long after it was resolved a conversation is reopened by its
             customer's message; later a new one begins. Ours: 7 days.
         responders: Whose words answer a customer and take steps.
-        max_marks: How many marks a snapshot keeps before older settled ones are folded.
+        max_marks: How many marks a snapshot keeps before the older half is folded.
 
     Raises:
-        InvalidValue: If there is no standard playbook.
+        InvalidValue: If there is no standard playbook, or no mark is kept.
     """
 
     playbooks: Mapping[str, Playbook] = PLAYBOOKS
@@ -49,10 +50,16 @@ class Rules:
     def __attrs_post_init__(self) -> None:
         if STANDARD.name not in self.playbooks:
             raise InvalidValue(f"the playbooks lack {STANDARD.name!r}, which unread messages need")
+        if self.max_marks < 1:
+            raise InvalidValue(f"max_marks is {self.max_marks}; keep at least one")
 
     def book(self, name: str) -> Playbook:
-        """Return a playbook by name; the standard one where none is decided yet."""
-        return self.playbooks[name or STANDARD.name]
+        """Return a playbook by name; the standard one where none is decided yet.
+
+        Raises:
+            InvalidValue: If there is none of that name.
+        """
+        return find_playbook(self.playbooks, name)
 
 
 RULES = Rules()
@@ -80,7 +87,10 @@ def step(progress: Progress, taken: Step, at: datetime, playbook: Playbook = STA
     to = playbook.edges[state].get(taken)
     if to is None:
         raise IllegalStep(taken, state, playbook.legal(state))
-    return Progress(to, progress.version + 1, progress.since if to is state else at)
+    return _progress(to, progress.version + 1, progress.since if to is state else at)
+
+
+_progress = maker(Progress)
 
 
 def blank(
@@ -122,8 +132,9 @@ def belongs(
 ) -> bool:
     """Return whether a customer's message goes into this, their newest, conversation.
 
-    It does unless the conversation was resolved longer ago than the reopen window; mere
-    gratitude always does.
+    It does unless the conversation was resolved longer ago than the reopen window. Mere
+    gratitude always does; so does a message from before what is known already, because a
+    new conversation only ever begins after the old one.
 
     Args:
         conversation: The newest conversation of that customer in that thread.
@@ -131,8 +142,10 @@ def belongs(
         reading: What was understood of it.
         rules: The rules in force.
     """
+    marks = conversation.marks
     return (
         conversation.state is not State.resolved
         or reading.gratitude
-        or at <= conversation.since + rules.reopen_within
+        or at - conversation.since <= rules.reopen_within
+        or (bool(marks) and at <= marks[-1].at)
     )

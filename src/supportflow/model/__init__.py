@@ -1,72 +1,5 @@
 """The values that everything else speaks in. Nothing here reads a clock, a file or a socket."""
 
-from supportflow.model.values import (
-    AUTOMATIC,
-    NATIVE,
-    Agent,
-    AgentKind,
-    Author,
-    CustomerRef,
-    Intent,
-    Metric,
-    Mood,
-    Secret,
-    State,
-    Step,
-    Visibility,
-    aware,
-)
-from supportflow.model.reading import (
-    Finding,
-    Reading,
-    Severity,
-    Unread,
-)
-from supportflow.model.outcome import (
-    OUTCOMES,
-    Answered,
-    Coupon,
-    Declined,
-    Discount,
-    Dismissed,
-    Fixed,
-    Outcome,
-    Refund,
-    Repaired,
-    Replacement,
-    Thanked,
-)
-from supportflow.model.message import (
-    Attachment,
-    Edit,
-    Fact,
-    Inbound,
-    Message,
-    MessageKey,
-    Outbound,
-    Reaction,
-    Removal,
-    RemovedBy,
-    StatusReport,
-)
-from supportflow.model.conversation import (
-    MAX_MARKS,
-    Base,
-    Conversation,
-    Mark,
-    Marked,
-    Pending,
-    Progress,
-    conversation_id,
-    parse_conversation_id,
-    replace,
-)
-from supportflow.model.sending import (
-    Card,
-    ChannelState,
-    Outgoing,
-    Receipt,
-)
 from supportflow.model.command import (
     Announce,
     Assign,
@@ -83,9 +16,82 @@ from supportflow.model.command import (
     Reply,
     Tag,
 )
+from supportflow.model.conversation import (
+    Conversation,
+    Pending,
+    Progress,
+    conversation_id,
+    parse_conversation_id,
+    replace,
+)
+from supportflow.model.marks import (
+    MAX_MARKS,
+    Base,
+    Clock,
+    Mark,
+    Marked,
+)
+from supportflow.model.message import (
+    Attachment,
+    Edit,
+    Fact,
+    Inbound,
+    Message,
+    MessageKey,
+    Outbound,
+    Reaction,
+    Removal,
+    RemovedBy,
+    StatusReport,
+)
+from supportflow.model.outcome import (
+    OUTCOMES,
+    Answered,
+    Coupon,
+    Declined,
+    Discount,
+    Dismissed,
+    Fixed,
+    Outcome,
+    Refund,
+    Repaired,
+    Replacement,
+    Thanked,
+)
+from supportflow.model.reading import (
+    Finding,
+    Reading,
+    Severity,
+    Unread,
+)
+from supportflow.model.sending import (
+    Card,
+    ChannelState,
+    Outgoing,
+    Receipt,
+)
+from supportflow.model.values import (
+    AUTOMATIC,
+    NATIVE,
+    Agent,
+    AgentKind,
+    Author,
+    CustomerRef,
+    Intent,
+    Metric,
+    Mood,
+    Secret,
+    State,
+    Step,
+    Visibility,
+    aware,
+)
 
 __all__ = [
     "AUTOMATIC",
+    "MAX_MARKS",
+    "NATIVE",
+    "OUTCOMES",
     "Agent",
     "AgentKind",
     "Announce",
@@ -98,6 +104,7 @@ __all__ = [
     "Card",
     "ChannelState",
     "Classify",
+    "Clock",
     "Command",
     "Conversation",
     "Coupon",
@@ -114,16 +121,13 @@ __all__ = [
     "Hold",
     "Inbound",
     "Intent",
-    "MAX_MARKS",
     "Mark",
     "Marked",
     "Message",
     "MessageKey",
     "Metric",
     "Mood",
-    "NATIVE",
     "Note",
-    "OUTCOMES",
     "Outbound",
     "Outcome",
     "Outgoing",

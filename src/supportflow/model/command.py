@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 from typing import TypeAlias
 
@@ -12,7 +11,7 @@ from supportflow.errors import InvalidValue
 from supportflow.model.outcome import Outcome
 from supportflow.model.reading import Reading
 from supportflow.model.sending import Receipt
-from supportflow.model.values import Agent, Step, aware
+from supportflow.model.values import Agent, Step, aware, steps_of, strings
 
 __all__ = [
     "Announce",
@@ -32,22 +31,13 @@ __all__ = [
 ]
 
 
-def _steps(value: Iterable[str]) -> tuple[Step, ...]:
-    if isinstance(value, str):
-        raise InvalidValue(f"steps is the string {value!r}; pass a list such as [{value!r}]")
-    try:
-        taken = {Step(v) for v in value}
-    except ValueError as error:
-        raise InvalidValue(f"{error}; steps are {', '.join(Step)}") from None
-    return tuple(step for step in Step if step in taken)
-
-
-def _strings(value: Iterable[str]) -> tuple[str, ...]:
-    return tuple(value)
-
-
 def _optional_aware(value: datetime | None) -> datetime | None:
     return None if value is None else aware(value, "by")
+
+
+def _some(_: object, __: object, value: int) -> None:
+    if not isinstance(value, int) or value < 1:
+        raise InvalidValue(f"parts is {value!r}; a reply has at least one")
 
 
 @attrs.frozen
@@ -64,12 +54,15 @@ class Reply:
         seen: The version of the conversation that its author looked at; None opts out.
         feedback: The feedback item that a suggestion was turned into.
         why: The recorded reason for overriding a finding.
+
+    Raises:
+        InvalidValue: If it has no part, a step is unknown, or the promise's time is naive.
     """
 
     id: str
     agent: Agent
-    parts: int = 1
-    steps: tuple[Step, ...] = attrs.field(default=(), converter=_steps)
+    parts: int = attrs.field(default=1, validator=_some)
+    steps: tuple[Step, ...] = attrs.field(default=(), converter=steps_of)
     outcome: Outcome | None = None
     promise_by: datetime | None = attrs.field(default=None, converter=_optional_aware)
     seen: int | None = None
@@ -133,8 +126,8 @@ class Tag:
     """
 
     agent: Agent
-    add: tuple[str, ...] = attrs.field(default=(), converter=_strings)
-    remove: tuple[str, ...] = attrs.field(default=(), converter=_strings)
+    add: tuple[str, ...] = attrs.field(default=(), converter=strings)
+    remove: tuple[str, ...] = attrs.field(default=(), converter=strings)
 
 
 @attrs.frozen

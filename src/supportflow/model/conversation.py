@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 from urllib.parse import quote, unquote
 
 import attrs
 
 from supportflow.errors import InvalidValue
+from supportflow.model.marks import Base, Mark
 from supportflow.model.outcome import Outcome
 from supportflow.model.reading import Reading, Unread
-from supportflow.model.values import Agent, AgentKind, State, Step, Visibility
+from supportflow.model.values import Agent, State, Step, Visibility
 
 __all__ = [
-    "MAX_MARKS",
-    "Base",
     "Conversation",
-    "Mark",
-    "Marked",
     "Pending",
     "Progress",
     "conversation_id",
@@ -27,11 +23,11 @@ __all__ = [
     "replace",
 ]
 
-#: How many marks a snapshot keeps; older settled ones are folded into its `Base`. Ours.
-MAX_MARKS = 64
+
+_START = Base()
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Progress:
     """Hold where a conversation stands: the small core that every event replaces.
 
@@ -46,73 +42,7 @@ class Progress:
     since: datetime
 
 
-class Marked(StrEnum):
-    """Say what a mark on the clock means. At the same instant, earlier members come first."""
-
-    asked = "asked"
-    thanked = "thanked"
-    told = "told"
-    classified = "classified"
-    closed = "closed"
-    withdrawn = "withdrawn"
-
-
-@attrs.frozen
-class Mark:
-    """Hold one moment that clocks and states are derived from, by platform time.
-
-    Args:
-        at: When it happened.
-        what: What it means.
-        key: Which message or reply it comes from; unique together with `what` and `at`.
-        playbook: For `asked` and `classified`: the playbook that its reading calls for.
-        by: For `told`: the kind of agent.
-        steps: For `told`: the steps that count.
-        covers: For `told` and `closed`: the time of the last customer message that its author can
-            have known; later ones stay unanswered.
-        due: For `told`: when the promise that it made is due.
-        backfill: True for history, which is judged and never announced.
-    """
-
-    at: datetime
-    what: Marked
-    key: str
-    playbook: str = ""
-    by: AgentKind | None = None
-    steps: tuple[Step, ...] = ()
-    covers: datetime | None = None
-    due: datetime | None = None
-    backfill: bool = False
-
-
-@attrs.frozen
-class Base:
-    """Hold what the marks that were folded away left behind.
-
-    Args:
-        state: The state at that point.
-        since: When it was reached.
-        cycle: How often the conversation had been reopened.
-        playbook: The playbook in force.
-        told: Whether anything had been answered at all.
-        responded: Whether the current cycle had been answered.
-        began: When the current cycle began, if it had.
-        began_key: The message that began it.
-        backfill: Whether that message was history.
-    """
-
-    state: State = State.received
-    since: datetime | None = None
-    cycle: int = 0
-    playbook: str = ""
-    told: bool = False
-    responded: bool = False
-    began: datetime | None = None
-    began_key: str = ""
-    backfill: bool = False
-
-
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Pending:
     """Hold one reply that was queued and whose end is not known yet.
 
@@ -122,10 +52,12 @@ class Pending:
         told: How many of them were told.
         steps: The steps that it takes when its last part is told.
         by: Who wrote it.
-        covers: The time of the last customer message known when it was queued.
+        covers: The time of the last customer message known when it was queued; None if its
+            author's words answer nobody.
         outcome: How it resolves the conversation, if it does.
         due: When the promise that it makes is due, if it makes one.
         held: Why it waits for a person; empty if it doesn't.
+        feedback: The feedback item that a suggestion was turned into.
     """
 
     id: str
@@ -137,6 +69,7 @@ class Pending:
     outcome: Outcome | None = None
     due: datetime | None = None
     held: str = ""
+    feedback: str | None = None
 
 
 @attrs.frozen(slots=False)
@@ -188,7 +121,7 @@ class Conversation:
     spoken: int = 0
     waiting_since: datetime | None = None
     marks: tuple[Mark, ...] = ()
-    base: Base = Base()
+    base: Base = _START
     pending: tuple[Pending, ...] = ()
     announced: tuple[str, ...] = ()
     outcome: Outcome | None = None
@@ -224,10 +157,7 @@ class Conversation:
         since = self.waiting_since
         if since is None:
             return False
-        return not any(
-            not p.held and p.by.kind is not AgentKind.automatic and p.covers and p.covers >= since
-            for p in self.pending
-        )
+        return not any(not p.held and p.covers and p.covers >= since for p in self.pending)
 
 
 def replace(conversation: Conversation, **changes: Any) -> Conversation:
@@ -238,14 +168,14 @@ def replace(conversation: Conversation, **changes: Any) -> Conversation:
         changes: Fields by name, already valid.
     """
     copy = object.__new__(Conversation)
-    fields = copy.__dict__
-    fields.update(conversation.__dict__)
-    fields.update(changes)
+    object.__setattr__(copy, "__dict__", conversation.__dict__ | changes)
     return copy
 
 
 def _part(text: str) -> str:
-    return text if text.isalnum() and text.isascii() else quote(text, safe="")
+    if text.isalnum() and text.isascii():
+        return text
+    return quote(text, safe="", errors="surrogatepass")
 
 
 def conversation_id(channel: str, thread: str, customer: str, number: int = 0) -> str:
@@ -271,15 +201,18 @@ def parse_conversation_id(text: str) -> tuple[str, str, str, int]:
         text: A conversation's id.
 
     Raises:
-        InvalidValue: If it is not one.
+        InvalidValue: If it is not one, exactly as `conversation_id` writes it.
 
     Example:
         >>> parse_conversation_id("mastodon%3Ashop/109/ola%40example.social#0")
         ('mastodon:shop', '109', 'ola@example.social', 0)
     """
-    path, _, number = text.rpartition("#")
-    parts = path.split("/")
-    if len(parts) != 3 or not number.isascii() or not number.isdigit():
-        raise InvalidValue(f"{text!r} is not a conversation id (channel/thread/customer#n)")
-    channel, thread, customer = map(unquote, parts)
-    return channel, thread, customer, int(number)
+    try:
+        path, _, number = text.rpartition("#")
+        channel, thread, customer = (unquote(p, errors="surrogatepass") for p in path.split("/"))
+        found = (channel, thread, customer, int(number))
+    except (AttributeError, TypeError, ValueError):
+        found = None
+    if found is None or found[-1] < 0 or conversation_id(*found) != text:
+        raise InvalidValue(f"{text!r:.200} is not a conversation id (channel/thread/customer#n)")
+    return found

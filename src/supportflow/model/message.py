@@ -9,7 +9,7 @@ from typing import TypeAlias
 import attrs
 
 from supportflow.errors import InvalidValue
-from supportflow.model.values import NATIVE, Agent, Author, Visibility, aware
+from supportflow.model.values import NATIVE, Agent, Author, Visibility, aware, member
 
 __all__ = [
     "Attachment",
@@ -174,6 +174,10 @@ class RemovedBy(StrEnum):
     unknown = "unknown"
 
 
+def _removed_by(value: str) -> RemovedBy:
+    return member(RemovedBy, value, "by")
+
+
 @attrs.frozen
 class Removal:
     """Report that a message was deleted or hidden.
@@ -191,7 +195,7 @@ class Removal:
     kind: str = attrs.field(validator=_named)
     id: str = attrs.field(validator=_named)
     at: datetime = attrs.field(converter=_aware)
-    by: RemovedBy = attrs.field(default=RemovedBy.author, converter=RemovedBy)
+    by: RemovedBy = attrs.field(default=RemovedBy.author, converter=_removed_by)
     hidden: bool = False
 
     @property
@@ -226,6 +230,14 @@ class Reaction:
         return (self.channel, self.kind, self.id)
 
 
+_STATUSES = ("sent", "delivered", "read", "failed")
+
+
+def _status(_: object, __: object, value: str) -> None:
+    if value not in _STATUSES:
+        raise InvalidValue(f"status is {value!r:.100}; it is one of {', '.join(_STATUSES)}")
+
+
 @attrs.frozen
 class StatusReport:
     """Report how far one of our own messages came.
@@ -237,13 +249,14 @@ class StatusReport:
         at: When (aware).
         reason: Why it failed.
         mark: The mark that our send carried, where it came back.
+
+    Raises:
+        InvalidValue: If the status is another, or the time is naive.
     """
 
     channel: str = attrs.field(validator=_named)
     id: str = attrs.field(validator=_named)
-    status: str = attrs.field(
-        validator=attrs.validators.in_(("sent", "delivered", "read", "failed"))
-    )
+    status: str = attrs.field(validator=_status)
     at: datetime = attrs.field(converter=_aware)
     reason: str = ""
     mark: str | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import TypeAlias
@@ -31,14 +32,15 @@ _CURRENCY = re.compile(r"[A-Z]{3}\Z")  # ISO 4217 alphabetic codes
 
 
 def _amount(value: Decimal | str | int) -> Decimal:
-    if isinstance(value, float):
-        raise InvalidValue(f"amount {value!r} is a float; pass a Decimal or a string")
+    if isinstance(value, float | bool):
+        raise InvalidValue(f"amount {value!r} is no decimal; pass a Decimal or a string")
     try:
         amount = Decimal(value)
     except (InvalidOperation, TypeError, ValueError):
-        raise InvalidValue(f"amount {value!r} is not a decimal number") from None
-    if not amount.is_finite() or amount <= 0 or len(amount.as_tuple().digits) > 18:
-        raise InvalidValue(f"amount {value!r} must be positive, with at most 18 digits")
+        raise InvalidValue(f"amount {value!r:.100} is not a decimal number") from None
+    digits = len(amount.as_tuple().digits)
+    if not amount.is_finite() or amount <= 0 or digits > 18 or abs(amount.adjusted()) > 18:
+        raise InvalidValue(f"amount {value!r:.100} must be positive, with at most 18 digits")
     return amount
 
 
@@ -50,6 +52,13 @@ def _currency(_: object, __: object, value: str) -> None:
 def _said(_: object, field: attrs.Attribute[str], value: str) -> None:
     if not isinstance(value, str) or not value.strip():
         raise InvalidValue(f"{field.name} is {value!r}; say it in words")
+
+
+def _items(value: Iterable[str]) -> tuple[str, ...]:
+    items = (value,) if isinstance(value, str) else tuple(value)
+    if not items:
+        raise InvalidValue("a replacement names no items; say what was sent")
+    return items
 
 
 def _expires(value: datetime | None) -> datetime | None:
@@ -108,10 +117,13 @@ class Replacement:
     """Say that goods were replaced.
 
     Args:
-        items: What was sent.
+        items: What was sent; one item may be a plain string.
+
+    Raises:
+        InvalidValue: If there is none.
     """
 
-    items: tuple[str, ...] = attrs.field(converter=tuple)
+    items: tuple[str, ...] = attrs.field(converter=_items)
 
 
 @attrs.frozen

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from enum import StrEnum
 
 import attrs
 
 from supportflow.errors import InvalidValue
-from supportflow.model.values import Intent, Mood, Step
+from supportflow.model.values import Intent, Mood, Step, member, steps_of, strings
 
 __all__ = ["Finding", "Reading", "Severity", "Unread"]
 
 
-def _steps(value: Iterable[str]) -> tuple[Step, ...]:
-    taken = {Step(v) for v in value}
-    return tuple(step for step in Step if step in taken)
+def _intent(value: str | None) -> Intent | None:
+    return None if value is None else member(Intent, value, "intent")
 
 
-def _strings(value: Iterable[str]) -> tuple[str, ...]:
-    return tuple(value)
+def _mood(value: str) -> Mood:
+    return member(Mood, value, "mood")
 
 
 def _confidence(_: object, __: object, value: float) -> None:
-    if not 0 <= value <= 1:
+    if not isinstance(value, int | float) or not 0 <= value <= 1:
         raise InvalidValue(f"confidence is {value!r}; it must lie between 0 and 1")
 
 
@@ -45,27 +43,27 @@ class Reading:
         by: Who read it: a classifier's name or an agent's id.
 
     Raises:
-        InvalidValue: If the confidence is out of range.
-        ValueError: If an intent, mood or step is unknown.
+        InvalidValue: If the confidence is out of range, an intent, mood or step unknown,
+            or a string stands where a list belongs.
 
     Example:
         >>> Reading("complaint", mood="furious").intent
         <Intent.complaint: 'complaint'>
     """
 
-    intent: Intent | None = attrs.field(default=None, converter=attrs.converters.optional(Intent))
-    mood: Mood = attrs.field(default=Mood.calm, converter=Mood)
+    intent: Intent | None = attrs.field(default=None, converter=_intent)
+    mood: Mood = attrs.field(default=Mood.calm, converter=_mood)
     gratitude: bool = False
     advantage: bool = False
     language: str | None = None
-    steps: tuple[Step, ...] = attrs.field(default=(), converter=_steps)
+    steps: tuple[Step, ...] = attrs.field(default=(), converter=steps_of)
     confidence: float = attrs.field(default=1.0, validator=_confidence)
-    reasons: tuple[str, ...] = attrs.field(default=(), converter=_strings)
+    reasons: tuple[str, ...] = attrs.field(default=(), converter=strings)
     by: str = ""
 
 
 #: Nobody has read the message: the explicit default.
-Unread = Reading()
+Unread: Reading = Reading()
 
 
 class Severity(StrEnum):
@@ -74,6 +72,10 @@ class Severity(StrEnum):
     block = "block"
     warn = "warn"
     hint = "hint"
+
+
+def _severity(value: str) -> Severity:
+    return member(Severity, value, "severity")
 
 
 @attrs.frozen
@@ -89,7 +91,7 @@ class Finding:
     """
 
     rule: str
-    severity: Severity = attrs.field(converter=Severity)
+    severity: Severity = attrs.field(converter=_severity)
     span: tuple[int, int]
     why: str
     suggestion: str = ""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import attrs
 
@@ -26,7 +27,31 @@ __all__ = [
     "Step",
     "Visibility",
     "aware",
+    "member",
+    "steps_of",
+    "strings",
 ]
+
+E = TypeVar("E", bound=StrEnum)
+
+
+def member(kind: type[E], value: str, what: str) -> E:
+    """Return the member of an enumeration that a text names.
+
+    Args:
+        kind: The enumeration.
+        value: The text, or a member.
+        what: What it is, for the error.
+
+    Raises:
+        InvalidValue: If it names none; the error lists them.
+    """
+    if value.__class__ is kind:
+        return value
+    try:
+        return kind(value)
+    except ValueError:
+        raise InvalidValue(f"{what} is {value!r:.100}; it is one of {', '.join(kind)}") from None
 
 
 class State(StrEnum):
@@ -44,6 +69,33 @@ class Step(StrEnum):
     acknowledge = "acknowledge"
     apologize = "apologize"
     resolve = "resolve"
+
+
+def strings(value: Iterable[str]) -> tuple[str, ...]:
+    """Return a tuple of strings.
+
+    Args:
+        value: Strings; not one string, whose letters would be taken for them.
+
+    Raises:
+        InvalidValue: If it is one string.
+    """
+    if isinstance(value, str):
+        raise InvalidValue(f"{value!r:.100} stands where a list belongs; pass [{value!r:.100}]")
+    return tuple(value)
+
+
+def steps_of(value: Iterable[str]) -> tuple[Step, ...]:
+    """Return steps once each, in the order in which they are taken.
+
+    Args:
+        value: Steps, or their names.
+
+    Raises:
+        InvalidValue: If one is unknown, or a string stands where a list belongs.
+    """
+    taken = {member(Step, v, "a step") for v in strings(value)}
+    return tuple(step for step in Step if step in taken)
 
 
 class Visibility(StrEnum):
@@ -88,8 +140,11 @@ class Metric(StrEnum):
 
 
 class AgentKind(StrEnum):
-    """Say what kind of agent spoke: a person or a bot through us, somebody in the
-    platform's own app (native), or an automatic acknowledgement."""
+    """Say what kind of agent spoke.
+
+    A person or a bot through us, somebody in the platform's own app (native), or an
+    automatic acknowledgement.
+    """
 
     person = "person"
     bot = "bot"
@@ -128,7 +183,8 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
-        return hmac.compare_digest(self._value.encode(), other._value.encode())
+        mine, theirs = (s.reveal().encode("utf-8", "surrogatepass") for s in (self, other))
+        return hmac.compare_digest(mine, theirs)
 
     def __hash__(self) -> int:
         return hash(("supportflow.Secret", self._value))
@@ -168,6 +224,10 @@ class CustomerRef:
     id: str
 
 
+def _agent_kind(value: str) -> AgentKind:
+    return member(AgentKind, value, "kind")
+
+
 @attrs.frozen
 class Agent:
     """Name who answers for the shop.
@@ -175,10 +235,13 @@ class Agent:
     Args:
         id: The agent's name in your own system.
         kind: What kind of agent it is.
+
+    Raises:
+        InvalidValue: If the kind is unknown.
     """
 
     id: str
-    kind: AgentKind = attrs.field(default=AgentKind.person, converter=AgentKind)
+    kind: AgentKind = attrs.field(default=AgentKind.person, converter=_agent_kind)
 
 
 #: Somebody who answered in the platform's own app.

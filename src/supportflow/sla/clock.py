@@ -12,8 +12,9 @@ from datetime import datetime
 
 import attrs
 
-from supportflow.model import MAX_MARKS, AgentKind, Base, Mark, Marked, Metric, State
-from supportflow.playbook import PLAYBOOKS, STANDARD, Playbook
+from supportflow.model import MAX_MARKS, AgentKind, Base, Clock, Mark, Marked, Metric, State
+from supportflow.model.quick import maker
+from supportflow.playbook import PLAYBOOKS, Playbook, find_playbook
 
 __all__ = ["RESPONDERS", "Clock", "Standing", "fold", "insert", "settle", "stricter"]
 
@@ -21,31 +22,6 @@ __all__ = ["RESPONDERS", "Clock", "Standing", "fold", "insert", "settle", "stric
 RESPONDERS = frozenset({AgentKind.person, AgentKind.bot, AgentKind.native})
 
 _RANK = {what: place for place, what in enumerate(Marked)}
-
-
-@attrs.frozen
-class Clock:
-    """Hold one span that is measured.
-
-    Args:
-        metric: What it measures.
-        start: When it started.
-        key: The message or reply that started it.
-        cycle: In which cycle of the conversation.
-        stopped_at: When what was waited for happened; None while it runs.
-        ended_at: When there was nothing to wait for any more (withdrawn, dismissed).
-        due: When it is due, for a promise.
-        backfill: True for history.
-    """
-
-    metric: Metric
-    start: datetime
-    key: str
-    cycle: int
-    stopped_at: datetime | None = None
-    ended_at: datetime | None = None
-    due: datetime | None = None
-    backfill: bool = False
 
 
 @attrs.frozen
@@ -74,7 +50,7 @@ def insert(marks: tuple[Mark, ...], mark: Mark) -> tuple[Mark, ...]:
         marks: Sorted marks.
         mark: Another one.
     """
-    if not marks or _place(marks[-1]) < _place(mark):
+    if not marks or marks[-1].at < mark.at or _place(marks[-1]) < _place(mark):
         return (*marks, mark)
     index = bisect_right(marks, _place(mark), key=_place)
     if index and _place(marks[index - 1]) == _place(mark):
@@ -94,7 +70,7 @@ def stricter(one: str, other: str, playbooks: Mapping[str, Playbook] = PLAYBOOKS
         return one
     if not one:
         return other
-    return max(one, other, key=lambda name: (playbooks[name].strictness, name))
+    return max(one, other, key=lambda name: (find_playbook(playbooks, name).strictness, name))
 
 
 class _Fold:
@@ -105,25 +81,30 @@ class _Fold:
     ) -> None:
         self.state, self.since = base.state, base.since
         self.cycle, self.playbook = base.cycle, base.playbook
-        self.told, self.responded = base.told, base.responded
+        self.told, self.until, self.history = base.told, base.until, base.until
+        self.responded = base.responded
         self.began, self.began_key, self.backfill = base.began, base.began_key, base.backfill
         self.playbooks, self.responders = playbooks, responders
-        self.asks: list[Mark] = []
-        self.promises: list[Clock] = []
+        self.asks = list(base.asks)
+        self.promises = list(base.promises)
         self.gone: set[str] = set()
         self.clocks: list[Clock] = []
 
     def ask(self, mark: Mark) -> None:
-        if mark.key in self.gone:
+        at = mark.at
+        if mark.key in self.gone or (self.history is not None and at <= self.history):
             return
-        if self.state is State.resolved:
+        if self.state is _RESOLVED:
             self.cycle += 1
-            self.state, self.since = State.received, mark.at
+            self.state, self.since = State.received, at
             self.playbook, self.responded, self.began = "", False, None
-        if self.began is None:
-            self.began, self.began_key, self.backfill = mark.at, mark.key, mark.backfill
-        self.playbook = stricter(self.playbook, mark.playbook, self.playbooks)
+        if self.began is None or at < self.began:
+            self.began, self.began_key, self.backfill = at, mark.key, mark.backfill
+        if self.playbook != mark.playbook:
+            self.playbook = stricter(self.playbook, mark.playbook, self.playbooks)
         self.asks.append(mark)
+        if len(self.asks) > 1 and at < self.asks[-2].at:
+            self.asks.sort(key=_place)
 
     def thank(self, mark: Mark) -> None:
         """Thanks close a talk; where nobody has answered yet they open one."""
@@ -134,89 +115,141 @@ class _Fold:
         self.playbook = mark.playbook
 
     def tell(self, mark: Mark) -> None:
-        if mark.by not in self.responders:
+        at = mark.at
+        if self.history is not None and at < self.history:
             return
-        answered, later = self.known_to(mark)
-        if answered:
-            self.clocks.append(attrs.evolve(self.waiting(), stopped_at=mark.at))
-            self.responded = True
-        self.asks, self.told = later, True
-        kept = [p for p in self.promises if p.start < mark.at]
-        self.clocks += [attrs.evolve(p, stopped_at=mark.at) for p in kept]
-        self.promises = [p for p in self.promises if p.start >= mark.at]
+        answers = mark.by in self.responders
+        if answers:
+            self.answer(mark)
         if mark.due is not None:
-            promise = Clock(Metric.follow_up, mark.at, mark.key, self.cycle, due=mark.due)
-            self.promises.append(attrs.evolve(promise, backfill=mark.backfill))
-        self.take(mark)
+            key, due, backfill = mark.key, mark.due, mark.backfill
+            promise = _clock(Metric.follow_up, at, key, self.cycle, None, None, due, backfill)
+            self.promises.append(promise)
+        if answers and (mark.steps or self.state is _RESOLVED):
+            self.take(mark)
 
-    def known_to(self, mark: Mark) -> tuple[list[Mark], list[Mark]]:
-        """Split what was asked into what the author of a mark can have known, and not."""
+    def answer(self, mark: Mark) -> None:
+        known = self.known_to(mark)
+        if known:
+            self.clocks += self.waits(known, mark.at)
+            self.responded = True
+        self.told = True
+        if self.promises:
+            kept = [promise for promise in self.promises if promise.start < mark.at]
+            self.clocks += [attrs.evolve(promise, stopped_at=mark.at) for promise in kept]
+            self.promises = [promise for promise in self.promises if promise.start >= mark.at]
+
+    def known_to(self, mark: Mark) -> list[Mark]:
+        """Take out of what was asked what the author of a mark can have known."""
         covers = mark.covers or mark.at
-        known = [ask for ask in self.asks if ask.at <= covers]
-        return known, [ask for ask in self.asks if ask.at > covers]
+        if self.until is None or covers > self.until:
+            self.until = covers
+        asks = self.asks
+        if not asks or asks[-1].at <= covers:
+            self.asks = []
+            return asks
+        self.asks = [ask for ask in asks if ask.at > covers]
+        return [ask for ask in asks if ask.at <= covers]
 
     def take(self, mark: Mark) -> None:
-        for step in mark.steps:
-            to = self.playbooks[self.playbook or STANDARD.name].edges[self.state].get(step)
-            if to is not None and to is not self.state:
-                self.state, self.since = to, mark.at
-        if self.state is State.resolved:
+        if mark.steps:
+            state, edges = (
+                self.state,
+                find_playbook(self.playbooks, self.playbook).table(mark.feedback),
+            )
+            for step in mark.steps:
+                state = edges[state].get(step, state)
+            if state is not self.state:
+                self.state, self.since = state, mark.at
+        if self.state is _RESOLVED:
             self.end(mark)
 
     def close(self, mark: Mark) -> None:
-        known, later = self.known_to(mark)
-        if known:
-            self.clocks.append(attrs.evolve(self.waiting(), ended_at=mark.at))
-        self.clocks += [attrs.evolve(p, ended_at=mark.at) for p in self.promises]
-        self.asks, self.promises = later, []
-        self.state, self.since = State.resolved, mark.at
+        ended = self.waits(self.known_to(mark), None, mark.at)
+        ended += [attrs.evolve(promise, ended_at=mark.at) for promise in self.promises]
+        if self.began is not None:
+            ended.append(self.resolution(self.began, None, mark.at))
+        self.clocks += ended
+        self.promises, self.told, self.began = [], True, None
+        self.state, self.since = _RESOLVED, mark.at
         self.end(mark)
 
     def end(self, mark: Mark) -> None:
         """End the cycle; what its author cannot have known begins the next one."""
         if self.began is not None:
-            self.clocks.append(attrs.evolve(self.resolution(self.began), stopped_at=mark.at))
+            self.clocks.append(self.resolution(self.began, mark.at))
             self.began = None
         later, self.asks = self.asks, []
         for ask in later:
             self.ask(ask)
 
     def withdraw(self, mark: Mark) -> None:
+        """Take a question back; where it was all that was asked, nothing is left to resolve."""
         self.gone.add(mark.key)
-        left = [ask for ask in self.asks if ask.key != mark.key]
-        if self.asks and not left:
-            self.clocks.append(attrs.evolve(self.waiting(), ended_at=mark.at))
-        self.asks = left
+        before = self.waits(self.asks)
+        self.asks = [ask for ask in self.asks if ask.key != mark.key]
+        after = self.waits(self.asks)
+        self.clocks += [attrs.evolve(c, ended_at=mark.at) for c in before if c not in after]
+        if before and not after and not self.responded and self.began is not None:
+            self.clocks.append(self.resolution(self.began, None, mark.at))
+            self.began = None
 
-    def waiting(self) -> Clock:
-        ask = self.asks[0]
+    def waits(
+        self,
+        asks: list[Mark],
+        stopped_at: datetime | None = None,
+        ended_at: datetime | None = None,
+    ) -> list[Clock]:
+        """Return the clock of questions, which counts from the first.
+
+        Behind history there is another, from the first question that is not: old neglect
+        silences no new alarm.
+        """
+        if not asks:
+            return []
         metric = Metric.next_response if self.responded else Metric.first_response
-        return Clock(metric, ask.at, ask.key, self.cycle, backfill=ask.backfill)
+        at, key, backfill = asks[0].at, asks[0].key, asks[0].backfill
+        clocks = [_clock(metric, at, key, self.cycle, stopped_at, ended_at, None, backfill)]
+        live = next((ask for ask in asks if not ask.backfill), None) if backfill else None
+        if live is not None:
+            metric, at, key = Metric.next_response, live.at, live.key
+            clocks.append(_clock(metric, at, key, self.cycle, stopped_at, ended_at))
+        return clocks
 
-    def resolution(self, began: datetime) -> Clock:
-        key, backfill = self.began_key, self.backfill
-        return Clock(Metric.resolution, began, key, self.cycle, backfill=backfill)
+    def resolution(
+        self, began: datetime, stopped_at: datetime | None = None, ended_at: datetime | None = None
+    ) -> Clock:
+        key, cycle, backfill = self.began_key, self.cycle, self.backfill
+        return _clock(Metric.resolution, began, key, cycle, stopped_at, ended_at, None, backfill)
 
     def base(self) -> Base:
-        return Base(
+        """Return what is carried on; of very many questions only the first ones and the last."""
+        few, asks = MAX_MARKS // 2, self.asks
+        return _base(
             self.state,
             self.since,
             self.cycle,
             self.playbook,
             self.told,
+            self.until,
             self.responded,
             self.began,
             self.began_key,
             self.backfill,
+            tuple(asks if len(asks) <= few else (*asks[: few - 1], asks[-1])),
+            tuple(self.promises),
         )
 
     def standing(self) -> Standing:
-        running = [self.waiting()] if self.asks else []
+        running = self.waits(self.asks)
+        since = running[0].start if running else None
         if self.began is not None:
             running.append(self.resolution(self.began))
-        since = self.asks[0].at if self.asks else None
         return Standing(self.base(), since, (*self.clocks, *running, *self.promises))
 
+
+_clock, _base = maker(Clock), maker(Base)
+_RESOLVED = State.resolved
 
 _READ = {
     Marked.asked: _Fold.ask,
@@ -254,22 +287,15 @@ def settle(
     playbooks: Mapping[str, Playbook] = PLAYBOOKS,
     responders: frozenset[AgentKind] = RESPONDERS,
 ) -> tuple[Base, tuple[Mark, ...]]:
-    """Keep marks bounded: fold the older half into the base up to its last quiet moment.
+    """Keep marks bounded: fold the older half into the base.
 
-    Where nothing is quiet (a customer writes on and on, nobody answers) the first mark,
-    from which the clock counts, and the newer half are kept.
+    Clocks that ended there go out of sight; what still runs is carried on.
 
     Args:
         base: What older marks left behind.
-        marks: Sorted marks, more than `MAX_MARKS`.
+        marks: Sorted marks, more than are to be kept.
         playbooks: The playbooks that the marks name.
         responders: Whose words count as an answer.
     """
-    reader, quiet, kept = _Fold(base, playbooks, responders), base, 0
-    for place, mark in enumerate(marks[: MAX_MARKS // 2], start=1):
-        _READ[mark.what](reader, mark)
-        if not reader.asks and not reader.promises:
-            quiet, kept = reader.base(), place
-    if kept:
-        return quiet, marks[kept:]
-    return base, (marks[0], *marks[MAX_MARKS // 2 :])
+    half = len(marks) // 2
+    return fold(base, marks[:half], playbooks, responders).base, marks[half:]

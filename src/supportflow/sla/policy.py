@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Protocol
 
@@ -12,6 +12,7 @@ import attrs
 
 from supportflow.errors import InvalidValue
 from supportflow.model import AgentKind, Conversation, Intent, Metric, Mood, Visibility
+from supportflow.model.values import member
 from supportflow.sla.calendar import ALWAYS, Calendar
 from supportflow.sla.clock import RESPONDERS
 
@@ -54,6 +55,20 @@ class Target:
                     f"warn_at {warning} must lie between zero and the duration {self.duration}"
                 )
 
+    def after(self, start: datetime, duration: timedelta) -> datetime:
+        """Return the moment at which open time has passed.
+
+        Args:
+            start: When the clock started (aware).
+            duration: Open time, for example the target's own.
+
+        Raises:
+            InvalidValue: If the calendar has no such moment within its horizon.
+        """
+        if self.calendar is ALWAYS:  # the common one needs no looking up
+            return start + duration
+        return self.calendar.add(start, duration)
+
 
 class SLAPolicy(Protocol):
     """Give a conversation its targets; any object with this one method is a policy.
@@ -68,14 +83,23 @@ class SLAPolicy(Protocol):
 
 
 def _targets(value: Mapping[str, Target]) -> Mapping[Metric, Target]:
-    try:
-        return MappingProxyType({Metric(k): v for k, v in value.items()})
-    except ValueError as error:
-        raise InvalidValue(f"{error}; metrics are {', '.join(Metric)}") from None
+    return MappingProxyType({member(Metric, k, "a metric"): v for k, v in value.items()})
 
 
 def _shown(value: Mapping[Metric, Target]) -> str:
     return repr(dict(value))
+
+
+def _intent(value: str | None) -> Intent | None:
+    return None if value is None else member(Intent, value, "intent")
+
+
+def _mood(value: str | None) -> Mood | None:
+    return None if value is None else member(Mood, value, "mood")
+
+
+def _visibility(value: str | None) -> Visibility | None:
+    return None if value is None else member(Visibility, value, "visibility")
 
 
 @attrs.frozen
@@ -90,17 +114,18 @@ class Rule:
         language: The language of the reading.
         tag: A label.
         visibility: Where the customer last wrote.
+
+    Raises:
+        InvalidValue: If a metric, intent, mood or visibility is unknown.
     """
 
     targets: Mapping[Metric, Target] = attrs.field(converter=_targets, repr=_shown)
     channel: str | None = None
-    intent: Intent | None = attrs.field(default=None, converter=attrs.converters.optional(Intent))
-    mood: Mood | None = attrs.field(default=None, converter=attrs.converters.optional(Mood))
+    intent: Intent | None = attrs.field(default=None, converter=_intent)
+    mood: Mood | None = attrs.field(default=None, converter=_mood)
     language: str | None = None
     tag: str | None = None
-    visibility: Visibility | None = attrs.field(
-        default=None, converter=attrs.converters.optional(Visibility)
-    )
+    visibility: Visibility | None = attrs.field(default=None, converter=_visibility)
 
     def matches(self, conversation: Conversation) -> bool:
         """Return whether the rule is for this conversation.
@@ -109,15 +134,13 @@ class Rule:
             conversation: Any conversation.
         """
         reading = conversation.reading
-        asked = (
-            (self.channel, conversation.channel),
-            (self.intent, reading.intent),
-            (self.mood, reading.mood),
-            (self.language, reading.language),
-            (self.visibility, conversation.visibility),
-        )
-        return all(want is None or want == have for want, have in asked) and (
-            self.tag is None or self.tag in conversation.tags
+        return (
+            (self.channel is None or self.channel == conversation.channel)
+            and (self.intent is None or self.intent == reading.intent)
+            and (self.mood is None or self.mood == reading.mood)
+            and (self.language is None or self.language == reading.language)
+            and (self.visibility is None or self.visibility == conversation.visibility)
+            and (self.tag is None or self.tag in conversation.tags)
         )
 
 
@@ -167,7 +190,8 @@ def policy_version(policy: SLAPolicy) -> str:
     """Return what tells this policy from others: its `version`, or a digest of its repr.
 
     Args:
-        policy: Any policy.
+        policy: Any policy. Of one that has neither, its class's name is taken: the
+            representation that Python gives by default changes with each process.
 
     Example:
         >>> len(policy_version(DEFAULT_POLICY))
@@ -176,4 +200,6 @@ def policy_version(policy: SLAPolicy) -> str:
     named = getattr(policy, "version", None)
     if isinstance(named, str) and named:
         return named
-    return hashlib.blake2b(repr(policy).encode(), digest_size=8).hexdigest()
+    kind = type(policy)
+    shown = kind.__qualname__ if kind.__repr__ is object.__repr__ else repr(policy)
+    return hashlib.blake2b(shown.encode(), digest_size=8).hexdigest()

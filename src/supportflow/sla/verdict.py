@@ -8,10 +8,10 @@ from enum import StrEnum
 
 import attrs
 
-from supportflow.model import AgentKind, Announce, Conversation, Metric
+from supportflow.model import AgentKind, Announce, Clock, Conversation, Metric
 from supportflow.playbook import PLAYBOOKS, Playbook
-from supportflow.sla.clock import RESPONDERS, Clock, fold
-from supportflow.sla.policy import SLAPolicy
+from supportflow.sla.clock import RESPONDERS, fold
+from supportflow.sla.policy import SLAPolicy, Target
 
 __all__ = ["Ruling", "Verdict", "alarms", "next_due", "verdicts"]
 
@@ -65,7 +65,11 @@ class Verdict:
             kind: `"warning"` or `"breach"`.
             place: Which of several warnings.
         """
-        return f"{kind}:{self.metric}:{self.start.isoformat()}:{place}"
+        return _alarm_key(kind, self.metric, self.start, place)
+
+
+def _alarm_key(kind: str, metric: Metric, start: datetime, place: int) -> str:
+    return f"{kind}:{metric}:{start.isoformat()}:{place}"
 
 
 def _ruling(clock: Clock, due: datetime, now: datetime | None) -> Ruling:
@@ -100,76 +104,117 @@ def verdicts(
         a target has none.
     """
     targets = policy.targets(conversation)
-    responders: frozenset[AgentKind] = getattr(policy, "responders", RESPONDERS)
-    clocks = fold(conversation.base, conversation.marks, playbooks, responders).clocks
     found = []
-    warn_at: tuple[datetime, ...]
-    for clock in clocks:
-        target = targets.get(clock.metric)
-        if clock.due is not None:
-            due, warn_at = clock.due, ()
-        elif target is not None:
-            due = target.calendar.add(clock.start, target.duration)
-            warn_at = tuple(target.calendar.add(clock.start, early) for early in target.warn_at)
-        else:
-            continue
-        found.append(
-            Verdict(
-                clock.metric,
-                _ruling(clock, due, now),
-                clock.start,
-                due,
-                clock.stopped_at,
-                warn_at,
-                clock.key,
-                clock.cycle,
-                clock.backfill,
+    for clock in _clocks(conversation, policy, playbooks):
+        due = _due(clock, targets)
+        if due is not None:
+            found.append(
+                Verdict(
+                    clock.metric,
+                    _ruling(clock, due, now),
+                    clock.start,
+                    due,
+                    clock.stopped_at,
+                    _warnings(clock, targets),
+                    clock.key,
+                    clock.cycle,
+                    clock.backfill,
+                )
             )
-        )
     return tuple(found)
 
 
-def _moments(conversation: Conversation, policy: SLAPolicy) -> Iterator[tuple[datetime, Announce]]:
+def _clocks(
+    conversation: Conversation, policy: SLAPolicy, playbooks: Mapping[str, Playbook]
+) -> tuple[Clock, ...]:
+    responders: frozenset[AgentKind] = getattr(policy, "responders", RESPONDERS)
+    return fold(conversation.base, conversation.marks, playbooks, responders).clocks
+
+
+def _due(clock: Clock, targets: Mapping[Metric, Target]) -> datetime | None:
+    if clock.due is not None:
+        return clock.due
+    target = targets.get(clock.metric)
+    return None if target is None else target.after(clock.start, target.duration)
+
+
+def _warnings(clock: Clock, targets: Mapping[Metric, Target]) -> tuple[datetime, ...]:
+    target = targets.get(clock.metric)
+    if clock.due is not None or target is None:
+        return ()
+    return tuple(target.after(clock.start, early) for early in target.warn_at)
+
+
+def _moments(
+    conversation: Conversation, policy: SLAPolicy, playbooks: Mapping[str, Playbook]
+) -> Iterator[tuple[datetime, Announce]]:
     """Yield what is still to be announced and from when on.
 
     A breach that was answered before anybody looked is still a breach and is announced;
     a warning whose clock has stopped, or is breached already, is of no use any more.
     """
-    for verdict in verdicts(conversation, policy):
-        breach = verdict.alarm_key("breach")
-        if verdict.backfill or breach in conversation.announced:
+    if conversation.merged_into is not None or _is_history(conversation):
+        return
+    targets, announced = policy.targets(conversation), conversation.announced
+    for clock in _clocks(conversation, policy, playbooks):
+        due = None if clock.backfill else _due(clock, targets)
+        end = clock.stopped_at or clock.ended_at
+        if due is None or (end is not None and end <= due):
             continue
-        if verdict.ruling in (Ruling.running, Ruling.breached):
-            yield verdict.due, Announce(breach, f"breach:{verdict.metric}", verdict.due)
-        if verdict.ruling is Ruling.running:
-            for place, moment in enumerate(verdict.warn_at):
-                key = verdict.alarm_key("warning", place)
-                if key not in conversation.announced:
-                    yield moment, Announce(key, f"warning:{verdict.metric}", verdict.due)
+        breach = _alarm_key("breach", clock.metric, clock.start, 0)
+        if breach in announced:
+            continue
+        yield due, Announce(breach, f"breach:{clock.metric}", due)
+        for place, moment in enumerate(() if end else _warnings(clock, targets)):
+            key = _alarm_key("warning", clock.metric, clock.start, place)
+            if key not in announced:
+                yield moment, Announce(key, f"warning:{clock.metric}", due)
 
 
-def next_due(conversation: Conversation, policy: SLAPolicy) -> datetime | None:
+def _is_history(conversation: Conversation) -> bool:
+    """Return whether everything is backfill, which importers need to know quickly."""
+    base = conversation.base
+    return (
+        all(mark.backfill for mark in conversation.marks)
+        and all(mark.backfill for mark in base.asks)
+        and all(clock.backfill for clock in base.promises)
+        and (base.began is None or base.backfill)
+    )
+
+
+def next_due(
+    conversation: Conversation,
+    policy: SLAPolicy,
+    *,
+    playbooks: Mapping[str, Playbook] = PLAYBOOKS,
+) -> datetime | None:
     """Return when somebody must look at the conversation's clocks next, or None.
 
     Args:
         conversation: A snapshot.
         policy: What is owed.
+        playbooks: The playbooks in use.
     """
-    if conversation.merged_into is not None:
-        return None
-    return min((moment for moment, _ in _moments(conversation, policy)), default=None)
+    moments = (moment for moment, _ in _moments(conversation, policy, playbooks))
+    return min(moments, default=None)
 
 
-def alarms(conversation: Conversation, policy: SLAPolicy, now: datetime) -> tuple[Announce, ...]:
+def alarms(
+    conversation: Conversation,
+    policy: SLAPolicy,
+    now: datetime,
+    *,
+    playbooks: Mapping[str, Playbook] = PLAYBOOKS,
+) -> tuple[Announce, ...]:
     """Return what has to be announced now; a breach silences the warnings before it.
 
     Args:
         conversation: A snapshot.
         policy: What is owed.
         now: The time (aware).
+        playbooks: The playbooks in use.
     """
-    if conversation.merged_into is not None:
-        return ()
-    ripe = [announce for moment, announce in _moments(conversation, policy) if moment <= now]
+    moments = _moments(conversation, policy, playbooks)
+    ripe = [announce for moment, announce in moments if moment <= now]
     breached = {a.due for a in ripe if a.kind.startswith("breach")}
     return tuple(a for a in ripe if a.kind.startswith("breach") or a.due not in breached)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from enum import StrEnum
-from typing import Protocol, TypeAlias
+from enum import Enum, StrEnum
+from typing import Any, Protocol, TypeAlias
 
 import attrs
 
@@ -23,16 +23,20 @@ from supportflow.model import (
     Outgoing,
     Receipt,
     RemovedBy,
+    Secret,
 )
 
 __all__ = [
     "AsyncStore",
+    "KEPT",
     "Changes",
+    "ChannelChange",
     "ChannelLease",
     "Claimed",
     "Conversations",
     "Direction",
     "HoldRows",
+    "Kept",
     "Loaded",
     "Messages",
     "Outbox",
@@ -60,6 +64,15 @@ __all__ = [
 Position: TypeAlias = int
 #: (channel, thread, customer).
 ThreadHead: TypeAlias = tuple[str, str, str]
+
+
+class Kept(Enum):
+    """Say that a field of a change is not given."""
+
+    kept = "kept"
+
+
+KEPT = Kept.kept
 
 
 class Direction(StrEnum):
@@ -285,6 +298,44 @@ class Written:
 
 
 @attrs.frozen
+class ChannelChange:
+    """Ask a commit to change some of what a channel remembers; what is not given stays.
+
+    Args:
+        channel: The channel's name.
+        cursor: Where polling goes on.
+        credentials: Renewed tokens.
+        learned: Limits and the like that the platform told us.
+        paused_until: No sending on this account before then; None ends a pause.
+        needs_auth: Why sending is held; empty ends it.
+        checked_at: When it last answered.
+        fault: What was wrong the last time; empty for nothing.
+    """
+
+    channel: str
+    cursor: str | None | Kept = KEPT
+    credentials: Mapping[str, Secret] | Kept = KEPT
+    learned: Mapping[str, Any] | Kept = KEPT
+    paused_until: datetime | None | Kept = KEPT
+    needs_auth: str | Kept = KEPT
+    checked_at: datetime | None | Kept = KEPT
+    fault: str | Kept = KEPT
+
+    def applied_to(self, state: ChannelState) -> ChannelState:
+        """Return the state with the change applied.
+
+        Args:
+            state: What the channel remembers now.
+        """
+        given = {
+            field.name: getattr(self, field.name)
+            for field in attrs.fields(ChannelChange)
+            if getattr(self, field.name) is not KEPT
+        }
+        return attrs.evolve(state, **given)
+
+
+@attrs.frozen
 class Changes:
     """Ask for one transaction: everything in it happens, or nothing does.
 
@@ -301,7 +352,7 @@ class Changes:
         holds: Rows to hold, release or cancel.
         quarantine: Items that could not be read.
         replayed: Ids of quarantined items that were read after all.
-        channels: States of channels, their cursors among them.
+        channels: What channels remember from now on, their cursors among it.
         retimed: (conversation id, version, next_due_at, policy_version): clocks only,
             applied only where the version still stands.
     """
@@ -318,7 +369,7 @@ class Changes:
     holds: tuple[HoldRows, ...] = ()
     quarantine: tuple[Quarantined, ...] = ()
     replayed: tuple[str, ...] = ()
-    channels: tuple[ChannelState, ...] = ()
+    channels: tuple[ChannelChange, ...] = ()
     retimed: tuple[tuple[str, int, datetime | None, str], ...] = ()
 
 

@@ -1,0 +1,101 @@
+"""Check what callers of a desk pass, and bring it into the form that programs use."""
+
+from __future__ import annotations
+
+import uuid
+
+from supportflow.errors import InvalidValue
+from supportflow.model import Agent, Conversation
+from supportflow.text import storable
+
+__all__ = ["as_agent", "id_of", "key_of", "message_of", "version_of", "words_of"]
+
+
+def as_agent(agent: str | Agent) -> Agent:
+    """Return an agent; a plain string is a person's id.
+
+    Args:
+        agent: An agent or an id.
+
+    Raises:
+        InvalidValue: If it is neither, or empty.
+    """
+    if isinstance(agent, Agent):
+        return agent
+    if not isinstance(agent, str) or not agent.strip():
+        raise InvalidValue(f"agent is {agent!r}; pass an Agent or a person's id")
+    return Agent(agent)
+
+
+def key_of(key: str | None) -> str:
+    """Return a command's id: the caller's own, or one made here.
+
+    Args:
+        key: The caller's, if they gave one.
+
+    Raises:
+        InvalidValue: If it is no text, or empty.
+    """
+    if key is None:
+        return uuid.uuid4().hex
+    if not isinstance(key, str) or not key.strip():
+        raise InvalidValue(f"key is {key!r:.100}; pass a text of your own, or leave it out")
+    return key
+
+
+def words_of(text: str, what: str) -> str:
+    """Return a text in storable form.
+
+    Args:
+        text: The text; it may be empty.
+        what: What it is, for the error.
+
+    Raises:
+        InvalidValue: If it is no text.
+    """
+    if not isinstance(text, str):
+        raise InvalidValue(f"{what} is {text!r:.100}; pass a text")
+    return storable(text)
+
+
+def message_of(message: tuple[str, str] | None, what: str) -> tuple[str, str] | None:
+    """Return what names a message of a conversation.
+
+    Args:
+        message: Its (kind, id), or None.
+        what: What it is for, for the error.
+
+    Raises:
+        InvalidValue: If it is something else.
+    """
+    if message is None:
+        return None
+    parts = tuple(message) if isinstance(message, tuple | list) else ()
+    if len(parts) != 2 or not all(isinstance(part, str) and part for part in parts):
+        raise InvalidValue(f"{what} is {message!r:.100}; pass the (kind, id) of a message")
+    return parts
+
+
+def id_of(conversation: Conversation | str) -> str:
+    """Return a conversation's id.
+
+    Args:
+        conversation: The conversation, or its id.
+
+    Raises:
+        InvalidValue: If it is neither.
+    """
+    if isinstance(conversation, Conversation):
+        return conversation.id
+    if not isinstance(conversation, str):
+        raise InvalidValue(f"conversation is {conversation!r:.100}; pass a Conversation or its id")
+    return conversation
+
+
+def version_of(conversation: Conversation | str) -> int | None:
+    """Return the version that the caller looked at; None if they passed an id.
+
+    Args:
+        conversation: The conversation, or its id.
+    """
+    return conversation.version if isinstance(conversation, Conversation) else None

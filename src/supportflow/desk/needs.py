@@ -1,0 +1,144 @@
+"""Say what a page of facts needs from the store, and what names each fact's record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from supportflow.model import (
+    Fact,
+    Inbound,
+    Message,
+    MessageKey,
+    Outbound,
+    Reaction,
+    StatusReport,
+    Visibility,
+    parse_conversation_id,
+)
+from supportflow.stores import ThreadHead, Wanted
+
+__all__ = ["answers_among", "first_needs", "key_of", "later_needs", "parent_of"]
+
+_WORDS = (Inbound, Outbound)
+
+
+def key_of(fact: Fact) -> MessageKey:
+    """Return what makes a fact's record unique.
+
+    Args:
+        fact: Any fact.
+    """
+    if isinstance(fact, _WORDS):
+        return fact.message.key
+    if isinstance(fact, Reaction):
+        moment = fact.at.isoformat()
+        return (fact.channel, "reaction", f"{fact.kind}:{fact.id}:{fact.author.id}:{moment}")
+    if isinstance(fact, StatusReport):
+        return (fact.channel, "report", f"{fact.id}:{fact.status}")
+    return fact.key
+
+
+def parent_of(message: Message) -> MessageKey:
+    """Return the key of the message that one answers; ids are of one kind in a thread.
+
+    Args:
+        message: An answer.
+    """
+    return (message.channel, message.kind, message.parent or "")
+
+
+def answers_among(facts: Iterable[Fact]) -> list[Inbound | Outbound]:
+    """Return the words whose thread is only known by what they answer.
+
+    Args:
+        facts: Any facts.
+    """
+    return [f for f in facts if isinstance(f, _WORDS) and f.message.parent and not f.message.thread]
+
+
+def first_needs(channel: str, facts: Sequence[Fact]) -> Wanted:
+    """Return what a page needs, as far as it is known before anything is loaded.
+
+    Args:
+        channel: The channel of the page.
+        facts: Its facts.
+    """
+    words = [fact for fact in facts if isinstance(fact, _WORDS)]
+    clear = [fact for fact in words if fact.message.thread or not fact.message.parent]
+    threads = {fact.message.key: fact.message.thread or fact.message.id for fact in clear}
+    keys = dict.fromkeys(map(key_of, facts))
+    keys.update(dict.fromkeys(parent_of(fact.message) for fact in words if fact.message.parent))
+    keys.update(dict.fromkeys(fact.key for fact in facts if isinstance(fact, Reaction)))
+    marks = (f.mark for f in facts if isinstance(f, Outbound | StatusReport) and f.mark)
+    return Wanted(
+        heads=_heads(channel, clear, threads),
+        threads=tuple(dict.fromkeys(_roots(channel, clear))),
+        messages=tuple(keys),
+        orphans=tuple(fact.message.key for fact in words),
+        marks=tuple(dict.fromkeys(marks)),
+        remotes=tuple(dict.fromkeys(_remotes(facts))),
+    )
+
+
+def later_needs(
+    channel: str,
+    answers: Sequence[Inbound | Outbound],
+    about: Callable[[MessageKey], str | None],
+) -> Wanted:
+    """Return what answers need whose thread the platform does not name.
+
+    Args:
+        channel: The channel of the page.
+        answers: These answers.
+        about: Returns the id of the conversation that a known message is in.
+    """
+    threads, conversations = dict[MessageKey, str](), dict[str, None]()
+    for fact in answers:
+        message = fact.message
+        known = about(parent_of(message))
+        if known is not None:
+            conversations[known] = None
+        thread = parse_conversation_id(known)[1] if known else message.parent or ""
+        threads[message.key] = thread
+    # An answer to it that came early has opened a thread under its own id.
+    own = {fact.message.key: fact.message.id for fact in answers}
+    both = dict.fromkeys((*threads.values(), *own.values()))
+    return Wanted(
+        conversations=tuple(conversations),
+        heads=(*_heads(channel, answers, threads), *_heads(channel, answers, own)),
+        threads=tuple((channel, thread) for thread in both),
+    )
+
+
+def _heads(
+    channel: str, words: Sequence[Inbound | Outbound], threads: dict[MessageKey, str]
+) -> tuple[ThreadHead, ...]:
+    """Return whose conversations words belong to, where that is said."""
+    heads: dict[ThreadHead, None] = {}
+    for fact in words:
+        customer = fact.message.author.id if isinstance(fact, Inbound) else fact.customer
+        if customer:
+            heads[channel, threads[fact.message.key], customer] = None
+    return tuple(heads)
+
+
+def _roots(channel: str, words: Sequence[Inbound | Outbound]) -> Iterator[tuple[str, str]]:
+    """Yield the public threads that may turn out to have begun with somebody's answer."""
+    for fact in words:
+        message = fact.message
+        public = isinstance(fact, Inbound) and message.visibility is Visibility.public
+        if public and (message.parent or not message.thread):
+            yield channel, message.thread or message.id
+
+
+def _remotes(facts: Sequence[Fact]) -> Iterator[tuple[str, str]]:
+    """Yield platform ids that may be those of replies of ours."""
+    for fact in facts:
+        if isinstance(fact, _WORDS):
+            message = fact.message
+            if isinstance(fact, Outbound):
+                yield message.channel, message.id
+            if message.parent and not message.thread:
+                yield message.channel, message.parent
+        else:
+            yield fact.channel, fact.id

@@ -1,0 +1,95 @@
+"""Take a webhook in: prove, read, commit, and only then answer."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+from supportflow.channels import Delivery, Receives, Unreadable
+from supportflow.desk.core import Core
+from supportflow.desk.intake import intake
+from supportflow.errors import PayloadError, StoreError, Unsupported, WebhookRejected
+from supportflow.flow import Program
+from supportflow.http import MAX_BODY, Response, Webhook
+from supportflow.model import Fact
+
+__all__ = ["receive"]
+
+_log = logging.getLogger("supportflow")
+
+
+def receive(core: Core, channel: str, webhook: Webhook) -> Program[Response]:
+    """Take one webhook in and return what to answer the platform.
+
+    It is acknowledged only after everything in it is committed. 401 means not genuine, 413
+    too large, 500 that the channel itself failed on it, and 503 that the store could not take
+    it: a platform that is told so tries again. What is genuine and cannot be read is
+    quarantined, and acknowledged. No classifier is waited for unless it is inline.
+
+    Args:
+        channel: The name of the channel that it is for.
+        webhook: The request exactly as it arrived.
+
+    Returns:
+        The response to give.
+
+    Raises:
+        NotFound: If the desk has no channel of that name.
+        Unsupported: If that channel takes no webhooks.
+    """
+    target = core.channel(channel)
+    if not isinstance(target, Receives):
+        raise Unsupported(f"{channel} takes no webhooks; it is polled")
+    found = _read(target, channel, webhook)
+    if isinstance(found, Response):
+        return found
+    return (
+        yield from _commit(core, channel, found.facts, found.unreadable, found.response, webhook)
+    )
+
+
+def _read(target: Receives, channel: str, webhook: Webhook) -> Delivery | Response:
+    """Return what a webhook brought, or the answer to one that brings nothing."""
+    if len(webhook.body) > MAX_BODY:  # before anybody computes a signature over it
+        return _refused(channel, webhook, 413, f"{len(webhook.body)} bytes")
+    try:
+        return target.receive(webhook)
+    except WebhookRejected as error:
+        return _refused(channel, webhook, error.status, str(error))
+    except PayloadError as error:
+        if error.status == 413:
+            return _refused(channel, webhook, 413, str(error))
+        return Delivery((), (Unreadable(webhook.body, str(error)),))
+    except Exception as error:  # noqa: BLE001  # a channel may be anybody's code
+        _log.exception("webhook_failed channel=%s: %s", channel, type(error).__name__)
+        return Response(500, at=webhook.at)
+
+
+def _refused(channel: str, webhook: Webhook, status: int, why: str) -> Response:
+    _log.warning("webhook_refused channel=%s status=%d: %s", channel, status, why)
+    return Response(status, at=webhook.at)
+
+
+def _commit(
+    core: Core,
+    channel: str,
+    facts: Iterable[Fact],
+    unreadable: tuple[Unreadable, ...],
+    response: Response,
+    webhook: Webhook,
+) -> Program[Response]:
+    if not facts and not unreadable:
+        return response
+    try:
+        taken = yield from intake(core, channel, facts, unreadable=unreadable)
+    except StoreError as error:
+        _log.error("webhook_not_committed channel=%s: %s", channel, error)
+        return Response(503, {"Retry-After": "5"}, at=webhook.at)
+    _log.info(
+        "webhook channel=%s recorded=%d duplicates=%d quarantined=%d",
+        channel,
+        taken.recorded,
+        taken.duplicates,
+        taken.quarantined,
+    )
+    return response

@@ -1,0 +1,225 @@
+"""Record how an attempt to send ended: row, conversation and account in one transaction."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import timedelta
+
+import attrs
+
+from supportflow.desk.core import Core, commit, fold, get_conversation, load, retrying, written
+from supportflow.errors import Conflict, StoreUnavailable
+from supportflow.events import Announced, Event, Held
+from supportflow.flow import Program, Wait
+from supportflow.machine import decide, merge
+from supportflow.model import Command, Conversation, Receipt
+from supportflow.stores import (
+    Changes,
+    ChannelChange,
+    Claimed,
+    HoldRows,
+    Row,
+    RowState,
+    Settlement,
+    Wanted,
+    Written,
+)
+from supportflow.text import storable
+
+__all__ = ["FINAL", "backoff", "plain_receipt", "row_of", "said", "settle"]
+
+_log = logging.getLogger("supportflow")
+
+#: States of a row that nothing but a receipt changes any more.
+FINAL = frozenset({RowState.sent, RowState.failed, RowState.cancelled})
+#: The shortest and longest pause before a send that certainly failed is tried again. Ours.
+_FIRST, _LONGEST = timedelta(seconds=2), timedelta(minutes=15)
+#: How often a receipt is offered to a store that cannot take it, and the pause between, in
+#: seconds: without it, what is known becomes unknown. Ours.
+_INSIST, _PAUSE = 3, 0.5
+
+
+def backoff(attempt: int, jitter: float) -> timedelta:
+    """Return how long to wait before the next attempt: doubling, jittered, bounded.
+
+    Args:
+        attempt: How often it was tried, from 1.
+        jitter: From 0 to 1; spreads workers over half the pause.
+    """
+    pause = min(_FIRST * (1 << min(max(attempt - 1, 0), 20)), _LONGEST)
+    return pause * (0.5 + jitter / 2)
+
+
+def said(error: BaseException) -> str:
+    """Return what an error says, in storable form and bounded.
+
+    Args:
+        error: Any error.
+    """
+    return storable(f"{type(error).__name__}: {error}"[:500])
+
+
+def plain_receipt(receipt: Receipt) -> Receipt:
+    """Return a platform's receipt in storable form.
+
+    Args:
+        receipt: What a channel returned.
+
+    Raises:
+        TypeError: If its id is no text.
+    """
+    if receipt.id is not None and not isinstance(receipt.id, str):
+        raise TypeError(f"the id of a receipt is {type(receipt.id).__name__}, not str")
+    return attrs.evolve(
+        receipt,
+        id=receipt.id and storable(receipt.id),
+        permalink=receipt.permalink and storable(receipt.permalink),
+    )
+
+
+def row_of(claimed: Claimed) -> Row:
+    """Return the outbox row of a claim of sending or reconciling."""
+    if claimed.row is None:
+        raise TypeError("this claim is of a channel, not of an outbox row")
+    return claimed.row
+
+
+def settle(
+    core: Core,
+    claimed: Claimed,
+    settlement: Settlement,
+    *commands: Command,
+    channel: ChannelChange | None = None,
+    holds: tuple[HoldRows, ...] = (),
+) -> Program[bool]:
+    """Commit the end of an attempt with everything that follows from it.
+
+    A receipt always counts. Anything else counts only while the claim is still ours and
+    the row is not final.
+
+    Args:
+        core: The desk's core.
+        claimed: The claim.
+        settlement: How it ended.
+        commands: What that means for the conversation.
+        channel: What it means for the account.
+        holds: Further rows that wait for a person now.
+
+    Returns:
+        Whether it counted.
+
+    Raises:
+        StoreUnavailable: If the store could not take it; the row's lease will end.
+    """
+    proved = settlement.state is RowState.sent
+
+    def attempt() -> Program[bool]:
+        row, stray = yield from _now(core, row_of(claimed), settlement)
+        known = row is not None and row.state is RowState.sent
+        if row is None or not (proved or _ours(row, claimed)):
+            return False
+        follow = _Followed()
+        if row.posting.conversation is not None and commands and not known:
+            before = yield from get_conversation(core, row.posting.conversation)
+            follow = _follow(core, before, commands, stray)
+        changes = Changes(
+            core.now(),
+            conversations=follow.conversations,
+            merged=follow.merged,
+            settlements=(settlement,),
+            holds=(*holds, *(HoldRows(e.reply, e.why) for e in follow.events if type(e) is Held)),
+            channels=() if channel is None else (channel,),
+            once=_once(row, follow.events),
+        )
+        yield from commit(core, changes)
+        _tell(row, settlement, follow.events)
+        return True
+
+    for left in reversed(range(_INSIST if proved else 1)):
+        try:
+            return (yield from retrying(attempt))
+        except Conflict as error:
+            _log.warning("settle_conflict row=%s: %s", settlement.row, error)
+        except StoreUnavailable:
+            if not left:
+                raise
+            yield Wait(_PAUSE)
+    return False
+
+
+def _now(
+    core: Core, row: Row, settlement: Settlement
+) -> Program[tuple[Row | None, Conversation | None]]:
+    """Return the row as it is now, and what a customer's early answer to it has opened."""
+    remote = settlement.receipt.id if settlement.receipt else None
+    place = (row.posting.channel, remote or "")
+    loaded = yield from load(core, Wanted(rows=(row.id,), threads=(place,) if remote else ()))
+    return loaded.rows.get(row.id), loaded.threads.get(place)
+
+
+def _ours(row: Row, claimed: Claimed) -> bool:
+    return row.fence == claimed.fence and row.state not in FINAL
+
+
+@attrs.frozen
+class _Followed:
+    """Hold what the end of an attempt means for conversations."""
+
+    conversations: tuple[Written, ...] = ()
+    events: tuple[Event, ...] = ()
+    merged: tuple[tuple[str, str], ...] = ()
+
+
+def _follow(
+    core: Core, before: Conversation, commands: tuple[Command, ...], stray: Conversation | None
+) -> _Followed:
+    after, events, now = before, list[Event](), core.now()
+    for command in commands:
+        decided = decide(after, command, now, rules=core.rules)
+        after = fold(core, after, decided)
+        events += decided
+    if not events:
+        return _Followed()
+    if stray is None or stray.merged_into is not None or stray.customer != before.customer:
+        return _Followed((_change(core, before, after, events),), tuple(events))
+    ended, absorbed = merge(stray, after, now)
+    after = fold(core, after, absorbed)
+    return _Followed(
+        (
+            _change(core, stray, fold(core, stray, ended), ended),
+            _change(core, before, after, (*events, *absorbed)),
+        ),
+        tuple(events),
+        ((stray.id, before.id),),
+    )
+
+
+def _change(
+    core: Core, before: Conversation, after: Conversation, events: list[Event] | tuple[Event, ...]
+) -> Written:
+    return written(core, before.version, after, tuple(events))
+
+
+def _once(row: Row, events: tuple[Event, ...]) -> Mapping[str, str]:
+    prefix = f"alarm:{row.posting.conversation}"
+    return {f"{prefix}:{e.key}": "" for e in events if isinstance(e, Announced)}
+
+
+def _tell(row: Row, settlement: Settlement, events: tuple[Event, ...]) -> None:
+    level = logging.INFO if settlement.state is RowState.sent else logging.WARNING
+    _log.log(
+        level,
+        "outbox %s row=%s channel=%s conversation=%s attempt=%d%s",
+        settlement.state,
+        row.id,
+        row.posting.channel,
+        row.posting.conversation,
+        row.attempt,
+        f": {settlement.error}" if settlement.error else "",
+    )
+    for event in events:
+        if isinstance(event, Announced):
+            _log.warning(
+                "alarm %s conversation=%s: %s", event.kind, row.posting.conversation, event.why
+            )

@@ -1,0 +1,188 @@
+"""What the author of a channel records for its contract, and how the contract plays it."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Generator, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import attrs
+
+from supportflow.channels import SendError, Unreadable
+from supportflow.http import Request, Response, Webhook
+from supportflow.model import Fact, Outgoing, Receipt
+
+__all__ = ["AT", "Driven", "PageCase", "SendCase", "WebhookCase", "drive", "is_encrypted"]
+
+#: When recorded webhooks arrive and recorded answers are given: sign for this time.
+AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
+#: Where the items of a batch stand in its JSON: keys and indexes, `()` for the whole.
+Path = tuple[str | int, ...]
+
+
+@attrs.frozen
+class WebhookCase:
+    """Record one webhook and what it reports.
+
+    Args:
+        name: What tells it from the others.
+        body: The raw body; `sign` makes its headers.
+        facts: The facts that it must give, in order.
+        items: The path to a list of at least two items that can be read one by one; None
+            where the platform sends single ones.
+        headers: Headers beside those of `sign`.
+        query: Query parameters.
+        method: The HTTP method.
+    """
+
+    name: str
+    body: bytes
+    facts: tuple[Fact, ...]
+    items: Path | None = None
+    headers: Mapping[str, str] = attrs.field(factory=dict)
+    query: Mapping[str, str] = attrs.field(factory=dict)
+    method: str = "POST"
+
+    @property
+    def content(self) -> bytes:
+        """Return the body that holds the items."""
+        return self.body
+
+    def webhook(self, signed: Mapping[str, str], body: bytes | None = None) -> Webhook:
+        """Return the webhook with the headers of a signature.
+
+        Args:
+            signed: What `sign` gave.
+            body: Another body in its place.
+        """
+        headers = {**self.headers, **signed}
+        raw = self.body if body is None else body
+        return Webhook(self.method, raw, AT, headers, self.query)
+
+
+@attrs.frozen
+class PageCase:
+    """Record one poll and what it reports.
+
+    Args:
+        name: What tells it from the others.
+        responses: The answers to the poll's requests, in order.
+        facts: The facts that it must give, in order.
+        cursor: Where the poll goes on.
+        items: The path, within the body of `responses[holds]`, to a list of at least two
+            items that can be read one by one; None where there is none.
+        holds: Which answer holds the items.
+    """
+
+    name: str
+    responses: tuple[Response, ...]
+    facts: tuple[Fact, ...]
+    cursor: str | None = None
+    items: Path | None = None
+    holds: int = 0
+
+    @property
+    def content(self) -> bytes:
+        """Return the body that holds the items."""
+        return self.responses[self.holds].body
+
+
+@attrs.frozen
+class SendCase:
+    """Record one message, the requests that must be made of it, and what came of it.
+
+    Args:
+        name: What tells it from the others.
+        message: What is sent.
+        requests: The requests, exactly; one has `posts=True`.
+        responses: The answers to them.
+        outcome: The receipt, or the kind of `SendError`.
+    """
+
+    name: str
+    message: Outgoing
+    requests: tuple[Request, ...]
+    responses: tuple[Response, ...]
+    outcome: Receipt | type[SendError]
+
+    @property
+    def posting(self) -> int:
+        """Return which request is the one that the customer sees."""
+        return [request.posts for request in self.requests].index(True)
+
+
+@attrs.frozen
+class Driven:
+    """Hold what a flow asked for and how it ended.
+
+    Args:
+        requests: What it asked for, in order.
+        result: What it returned.
+        error: What it raised instead.
+    """
+
+    requests: tuple[Request, ...] = ()
+    result: Any = None
+    error: BaseException | None = None
+
+    @property
+    def unreadable(self) -> tuple[Unreadable, ...]:
+        """Return what a delivery or a page could not read."""
+        return () if self.result is None else self.result.unreadable
+
+    @property
+    def facts(self) -> tuple[Fact, ...]:
+        """Return what a delivery or a page reports."""
+        return () if self.result is None else self.result.facts
+
+
+def drive(flow: Generator[Request, Response, Any], answers: Iterable[object]) -> Driven:
+    """Run a flow on answers instead of a network.
+
+    Args:
+        flow: A fresh flow.
+        answers: A `Response` for each request, or an exception to throw in.
+
+    Raises:
+        AssertionError: If it asks for more than there are answers.
+    """
+    requests: list[Request] = []
+    given = iter(answers)
+    try:
+        request = next(flow)
+        while True:
+            requests.append(request)
+            answer = next(given, None)
+            if answer is None:
+                flow.close()
+                raise AssertionError(f"request {len(requests)} has no answer recorded: {request!r}")
+            go_on: Any = flow.throw if isinstance(answer, BaseException) else flow.send
+            request = go_on(answer)
+    except StopIteration as stop:
+        return Driven(tuple(requests), stop.value)
+    except AssertionError:
+        raise
+    except BaseException as error:  # noqa: BLE001  # whatever it is, the contract judges it
+        return Driven(tuple(requests), error=error)
+
+
+def is_encrypted(request: Request) -> bool:
+    """Say whether nobody on the way can read a request; one to this machine has no way.
+
+    Args:
+        request: The request.
+
+    Example:
+        >>> is_encrypted(Request("GET", "http://127.0.0.1:8000/"))
+        True
+        >>> is_encrypted(Request("GET", "http://example.com/"))
+        False
+    """
+    parts = urlsplit(request.url)
+    try:
+        local = ipaddress.ip_address(parts.hostname or "").is_loopback
+    except ValueError:
+        local = parts.hostname == "localhost"
+    return parts.scheme in ("https", "smtps", "imaps") or (local and parts.scheme == "http")

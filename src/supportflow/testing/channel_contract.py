@@ -1,0 +1,148 @@
+"""The contract of every channel: subclass it, give it recorded cases, and run it with pytest."""
+# ruff: noqa: S101, SIM300  a contract is made of asserts, `expected == actual`
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from supportflow.channels import PROTOCOL, Channel, Checks, Health, Polls, Receives, Reconcile
+from supportflow.errors import SupportflowError
+from supportflow.http import Response
+from supportflow.model import ChannelState, Visibility
+from supportflow.testing.channel_cases import AT, PageCase, SendCase, WebhookCase, drive
+from supportflow.testing.channel_inbound import InboundContract, Read, reader
+from supportflow.testing.channel_sending import SendingContract, secrets_of
+from supportflow.testing.channel_webhooks import WebhookContract
+
+__all__ = ["ChannelContract"]
+
+
+class ChannelContract(InboundContract, SendingContract, WebhookContract):
+    """Prove that a channel keeps its promises; name your subclass `Test…` and give it fixtures.
+
+    `channel`, `inbound_cases` and `send_cases` are needed always, `sign` where the channel takes
+    webhooks: without it, the tests of webhooks are not there, and one that remains says so.
+
+    Example::
+
+        class TestMyChannel(ChannelContract):
+            @pytest.fixture
+            def channel(self):
+                return MyChannel(secret="s3cret", token="t0ken")
+
+            @pytest.fixture
+            def sign(self):
+                return lambda body: {"X-Signature": my_signature("s3cret", body)}
+
+            @pytest.fixture
+            def inbound_cases(self):
+                return [WebhookCase("a batch", BODY, facts=(...), items=("messages",))]
+
+            @pytest.fixture
+            def send_cases(self):
+                return [SendCase("a reply", OUTGOING, (REQUEST,), (RESPONSE,), RECEIPT)]
+
+    Attributes:
+        at: When recorded webhooks arrive and recorded answers are given; sign for this time.
+    """
+
+    at = AT
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Leave out the tests of webhooks where nothing signs them."""
+        super().__init_subclass__(**kwargs)
+        mine = inspect.getattr_static(cls, "sign")
+        if mine is inspect.getattr_static(ChannelContract, "sign"):
+            for name in vars(WebhookContract):
+                if name.startswith("test_"):
+                    setattr(cls, name, None)
+
+    @pytest.fixture
+    def channel(self) -> Channel:
+        """Return the channel, with secrets of its own and whatever it would have learned."""
+        raise NotImplementedError("override the fixture `channel`: your channel, with secrets")
+
+    @pytest.fixture
+    def sign(self) -> Callable[[bytes], Mapping[str, str]]:
+        """Return a function from a body to the headers that prove it genuine at the time `at`."""
+        raise NotImplementedError(
+            "override the fixture `sign`: a function from a body to the headers of its signature"
+        )
+
+    @pytest.fixture
+    def inbound_cases(self) -> Sequence[WebhookCase | PageCase]:
+        """Return recorded webhooks and pages, with the facts that they must give."""
+        raise NotImplementedError(
+            "override the fixture `inbound_cases`: a WebhookCase or PageCase for each thing that "
+            "the platform sends, one of them with `items`"
+        )
+
+    @pytest.fixture
+    def send_cases(self) -> Sequence[SendCase]:
+        """Return messages, the requests that they must make, and what must come of them."""
+        raise NotImplementedError(
+            "override the fixture `send_cases`: a SendCase that is posted, and one for each "
+            "refusal that the platform words in its own way"
+        )
+
+    @pytest.fixture
+    def read(self, channel: Channel, request: pytest.FixtureRequest) -> Read:
+        """Return a function that reads a recorded case; not to be overridden."""
+        signs = isinstance(channel, Receives)
+        return reader(channel, request.getfixturevalue("sign") if signs else None)
+
+    def test_webhooks_are_tested(self, channel: Channel, request: pytest.FixtureRequest) -> None:
+        """A channel that takes webhooks is given `sign`, so that their tests are there."""
+        if isinstance(channel, Receives):
+            assert callable(request.getfixturevalue("sign"))
+
+    def test_it_is_frozen(self, channel: Channel) -> None:
+        """A channel is a value: hashable, equal to itself, and never changed."""
+        assert isinstance(hash(channel), int)
+        with pytest.raises(AttributeError):
+            channel.name = "another"  # type: ignore[misc]  # that it cannot be set is tested
+
+    def test_it_has_secrets(self, channel: Channel) -> None:
+        """What must not be shown is held as a `Secret`; a channel without any proves nothing."""
+        assert secrets_of(channel), "hold the token or signing secret as supportflow.model.Secret"
+
+    def test_it_takes_its_state(self, channel: Channel) -> None:
+        """`using` gives the same channel back, also with what an older version had learned."""
+        for learned in ({}, {"kit": "unknown", "limit": "many", "account": None}):
+            again = channel.using(ChannelState(channel.name, learned=learned))
+            assert type(channel) is type(again)
+            assert channel.name == again.name
+
+    def test_a_check_that_fails_is_no_good_health(self, channel: Channel) -> None:
+        """Where the platform refuses or is away, nobody is told that all is well."""
+        if isinstance(channel, Checks):
+            for status in (401, 403, 500, 503):
+                driven = drive(channel.check(), [Response(status, body=b"{}", at=AT)] * 9)
+                well = isinstance(driven.result, Health) and driven.result.ok
+                assert not well, f"{status} is taken for {driven.result!r}"
+                error = driven.error
+                assert error is None or isinstance(error, SupportflowError), f"{error!r}"
+
+    def test_traits_are_sane(self, channel: Channel) -> None:
+        """What a channel says of its network makes sense, and fits what it can do."""
+        traits = channel.traits
+        assert channel.name, "name is empty"
+        assert traits.network, "traits.network is empty"
+        assert PROTOCOL == traits.protocol
+        assert traits.max_text > 0
+        assert 0 == traits.count("")
+        assert {*map(str, Visibility)} >= {*traits.visibilities} != set()
+        assert traits.receipt in ("id", "accepted")
+        ways = {"webhook": isinstance(channel, Receives), "poll": isinstance(channel, Polls)}
+        assert {way for way, has in ways.items() if has} == {*traits.inbound}
+        spans = (traits.settle, traits.key_window, traits.echo_wait, traits.hold_for)
+        assert min(spans) >= timedelta(0)
+        if traits.reconcile is Reconcile.key:
+            assert traits.key_window > timedelta(0), "reconcile='key' needs `key_window`"
+        if traits.reconcile is not Reconcile.blind:
+            assert traits.settle > timedelta(0), "an absence means nothing before `settle`"

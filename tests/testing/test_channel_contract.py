@@ -1,0 +1,498 @@
+"""The contract of channels catches what is wrong with a channel, and passes one that is right.
+
+A small channel is written out as a third party would write it. One mistake at a time is planted
+into it; one run of pytest, in a process and a directory of its own, tries them all.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+CHANNEL = """
+from datetime import timedelta
+
+import attrs
+import pytest
+
+from supportflow.channels import (
+    Ambiguous, Delivery, Found, Health, NeedsAuth, NotSent, Page, RateLimited, Refused, Traits, Unreadable,
+)
+from supportflow.errors import InvalidValue, PayloadError, TransportError
+from supportflow.http import Request, Response, read_json, retry_at
+from supportflow.model import (
+    AgentKind, Author, Inbound, Message, Outgoing, Receipt, Secret, Visibility,
+)
+from supportflow.signing import hmac_sha256, verify_hex
+from supportflow.testing import ChannelContract, PageCase, SendCase, WebhookCase
+from supportflow.text.fields import compact, mapping, mappings, word
+from supportflow.text.moments import from_text
+
+HOST = "https://chatter.example"
+TRAITS = Traits(
+    "chatter", max_text=200, reconcile="read", inbound=("webhook", "poll"),
+    settle=timedelta(seconds=10),
+)
+
+
+@attrs.frozen
+class Chatter:
+    secret: Secret = attrs.field(converter=Secret)
+    token: Secret = attrs.field(converter=Secret)
+    name: str = "chatter"
+    traits = TRAITS
+
+    def using(self, state):
+        return self
+
+    def receive(self, hook):
+        verify_hex(self.secret, hook.body, hook.headers.get("X-Signature"))
+        return Delivery(*self.read(read_json(hook.body)))
+
+    def poll(self, cursor):
+        response = yield self.ask("GET", f"/messages?after={cursor or 0}")
+        if response.status != 200:
+            raise TransportError(f"the server answered {response.status}", sent=True)
+        facts, unreadable = self.read(response.json())
+        return Page(facts, facts[-1].message.id if facts else cursor, unreadable)
+
+    def read(self, body):
+        facts, unreadable = [], []
+        if "messages" not in mapping(body, "the body"):
+            raise PayloadError("no messages in it")
+        for item in body["messages"] if isinstance(body["messages"], list) else ():
+            try:
+                item = mapping(item, "a message")
+                author, at = Author(word(item, "from")), from_text(item.get("at"))
+                facts.append(Inbound(Message(
+                    self.name, "message", word(item, "id"), author, word(item, "text"), at,
+                )))
+            except (PayloadError, InvalidValue) as error:
+                unreadable.append(Unreadable(compact(item).encode("utf-8", "replace"), str(error)))
+        return tuple(facts), tuple(unreadable)
+
+    def ask(self, method, path, body=b"", posts=False):
+        headers = {"Authorization": f"Bearer {self.token.reveal()}"}
+        return Request(method, HOST + path, headers, body, posts=posts)
+
+    def send(self, message):
+        thread = yield self.ask("GET", f"/threads/{message.thread}")
+        if thread.status != 200:
+            raise NotSent(f"the thread cannot be read: {thread.status}")
+        text = message.text
+        body = compact({"thread": message.thread, "text": text}).encode()
+        try:
+            response = yield self.ask("POST", "/messages", body, posts=True)
+        except TransportError as error:
+            raise (NotSent if error.sent is False else Ambiguous)(str(error)) from None
+        return self.receipt(response, message)
+
+    def receipt(self, response, message):
+        status, now = response.status, response.at or message.queued_at
+        said = f"the server answered {status}"
+        if status in (401, 403):
+            raise NeedsAuth(said)
+        if status == 429:
+            raise RateLimited(said, retry_at(response, now))
+        if 300 <= status < 500 and status != 408:
+            raise Refused(said)
+        if status != 200:
+            raise Ambiguous(said)
+        try:
+            return Receipt(word(mapping(response.json(), "the answer"), "id"), now)
+        except PayloadError as error:
+            raise Ambiguous(str(error)) from None
+
+    def check(self):
+        response = yield self.ask("GET", "/me")
+        return Health(response.status == 200)
+
+    def find_sent(self, message):
+        try:
+            response = yield self.ask("GET", f"/threads/{message.thread}")
+        except TransportError as error:
+            return Found(looked=False, why=str(error))
+        if response.status != 200:
+            return Found(looked=False, why=f"the server answered {response.status}")
+        try:
+            posts = mappings(mapping(response.json(), "the thread"), "posts")
+        except PayloadError as error:
+            return Found(looked=False, why=str(error))
+        mine = [post for post in posts if post.get("text") == message.text]
+        return Found(Receipt(word(mine[0], "id"), from_text(mine[0].get("at"))) if mine else None)
+
+
+def item(number):
+    at = f"2026-03-02T08:00:0{number}Z"
+    return {"id": f"m{number}", "from": "ola", "text": "Where is my parcel?", "at": at}
+
+
+BODY = compact({"messages": [item(1), item(2)]}).encode()
+AUTHORIZED = {"Authorization": "Bearer t0ken-of-the-shop"}
+SAID = Outgoing(
+    "row", "mark", "We are sorry.", Author("ola"), "t1", ("message", "m1"), Visibility.public,
+    AgentKind.person, ChannelContract.at,
+)
+
+
+class TestChatter(ChannelContract):
+    @pytest.fixture
+    def channel(self):
+        return Chatter("s3cret-of-the-shop", "t0ken-of-the-shop")
+
+    @pytest.fixture
+    def sign(self):
+        secret = Secret("s3cret-of-the-shop")
+        return lambda body: {"X-Signature": "sha256=" + hmac_sha256(secret, body).hex()}
+
+    @pytest.fixture
+    def inbound_cases(self):
+        facts = tuple(
+            Inbound(Message(
+                "chatter", "message", each["id"], Author("ola"), each["text"],
+                from_text(each["at"]),
+            ))
+            for each in (item(1), item(2))
+        )
+        page = PageCase("page", (Response(200, body=BODY),), facts, "0", items=("messages",))
+        return [WebhookCase("batch", BODY, facts, items=("messages",)), page]
+
+    @pytest.fixture
+    def send_cases(self):
+        body = compact({"thread": "t1", "text": "We are sorry."}).encode()
+        requests = (
+            Request("GET", f"{HOST}/threads/t1", AUTHORIZED),
+            Request("POST", f"{HOST}/messages", AUTHORIZED, body, posts=True),
+        )
+        responses = (Response(200, body=b"{}"), Response(200, body=b'{"id": "m9"}'))
+        receipt = Receipt("m9", ChannelContract.at)
+        return [SendCase("reply", SAID, requests, responses, receipt)]
+"""
+
+#: What is planted: the text that is replaced, what replaces it, and a test that must fail.
+BUGS = {
+    "takes_anything": (
+        '        verify_hex(self.secret, hook.body, hook.headers.get("X-Signature"))\n',
+        "",
+        "test_what_is_not_signed_is_refused",
+    ),
+    "takes_a_missing_signature": (
+        "        verify_hex(self",
+        '        if hook.headers.get("X-Signature"): verify_hex(self',
+        "test_what_is_not_signed_is_refused",
+    ),
+    "signs_json_instead_of_bytes": (
+        "verify_hex(self.secret, hook.body,",
+        "verify_hex(self.secret, hook.body.strip(),",
+        "test_what_was_changed_is_refused",
+    ),
+    "reads_before_it_proves": (
+        (
+            '        verify_hex(self.secret, hook.body, hook.headers.get("X-Signature"))\n'
+            "        return Delivery(*self.read(read_json(hook.body)))\n"
+        ),
+        (
+            "        read = self.read(read_json(hook.body))\n"
+            '        verify_hex(self.secret, hook.body, hook.headers.get("X-Signature"))\n'
+            "        return Delivery(*read)\n"
+        ),
+        "test_what_was_changed_is_refused",
+    ),
+    "compares_text": (
+        '        verify_hex(self.secret, hook.body, hook.headers.get("X-Signature"))\n',
+        (
+            "        import hmac\n"
+            "        from supportflow.errors import WebhookRejected\n"
+            '        right = "sha256=" + hmac_sha256(self.secret, hook.body).hex()\n'
+            '        if not hmac.compare_digest(right, hook.headers.get("X-Signature") or ""):\n'
+            '            raise WebhookRejected("wrong")\n'
+        ),
+        "test_hostile_headers_are_refused_in_time",
+    ),
+    "tells_the_answer": (
+        '        verify_hex(self.secret, hook.body, hook.headers.get("X-Signature"))\n',
+        (
+            "        from supportflow.errors import WebhookRejected\n"
+            '        right = "sha256=" + hmac_sha256(self.secret, hook.body).hex()\n'
+            '        if hook.headers.get("X-Signature") != right:\n'
+            '            raise WebhookRejected(f"not {right}")\n'
+        ),
+        "test_a_refusal_shows_no_signature",
+    ),
+    "loses_the_batch": (
+        "            except (PayloadError, InvalidValue) as error:\n",
+        "            except ZeroDivisionError as error:\n",
+        "test_one_bad_item_leaves_its_neighbours",
+    ),
+    "drops_what_it_cannot_read": (
+        "                unreadable.append(",
+        "                (",
+        "test_one_bad_item_leaves_its_neighbours",
+    ),
+    "trusts_a_field": (
+        'word(item, "text"), at',
+        'item["text"].strip(), at',
+        "test_every_field_may_be_missing_or_wrong",
+    ),
+    "reads_json_as_it_comes": (
+        "read_json(hook.body)",
+        "__import__('json').loads(hook.body)",
+        "test_hostile_bodies_raise_our_errors_in_time",
+    ),
+    "reads_differently_each_time": (
+        'word(item, "id"), author',
+        'word(item, "id") + str(id(facts)), author',
+        "test_reads_the_same_twice",
+    ),
+    "names_another_channel": (
+        'self.name, "message", word(item, "id")',
+        '"another", "message", word(item, "id")',
+        "test_facts_name_the_channel",
+    ),
+    "takes_a_refusal_for_an_empty_page": (
+        '            raise TransportError(f"the server answered {response.status}", sent=True)\n',
+        "            return Page()\n",
+        "test_a_refused_poll_is_an_error",
+    ),
+    "posts_in_secret": (
+        "body, posts=True)\n        except",
+        "body)\n        except",
+        "test_one_request_posts_and_it_is_the_last",
+    ),
+    "sends_in_clear": (
+        'HOST = "https:',
+        'HOST = "http:',
+        "test_requests_are_encrypted",
+    ),
+    "sends_something_else": (
+        '"text": text}).encode()\n        try',
+        '"text": text, "silent": True}).encode()\n        try',
+        "test_sends_as_recorded",
+    ),
+    "takes_5xx_for_not_sent": (
+        "        if status != 200:\n            raise Ambiguous(said)\n",
+        "        if status != 200:\n            raise NotSent(said)\n",
+        "test_each_status_means_what_it_means",
+    ),
+    "takes_408_for_refused": (
+        " and status != 408",
+        "",
+        "test_each_status_means_what_it_means",
+    ),
+    "follows_redirects": (
+        "if 300 <= status < 500",
+        "if 400 <= status < 500",
+        "test_each_status_means_what_it_means",
+    ),
+    "fails_once_a_reply_without_a_token": (
+        "raise NeedsAuth(said)",
+        "raise Refused(said)",
+        "test_each_status_means_what_it_means",
+    ),
+    "takes_any_200_for_posted": (
+        'word(mapping(response.json(), "the answer"), "id")',
+        'str(mapping(response.json(), "the answer").get("id"))',
+        "test_an_answer_without_an_id_is_ambiguous",
+    ),
+    "sends_again_what_was_lost": (
+        (
+            "raise (NotSent if error.sent is False else Ambiguous)(str(error)) from None\n"
+            "        return self.receipt"
+        ),
+        "raise NotSent(str(error)) from None\n        return self.receipt",
+        "test_a_lost_answer_is_ambiguous",
+    ),
+    "fails_for_good_before_it_posts": (
+        "raise NotSent(f",
+        "raise Refused(f",
+        "test_trouble_before_the_post_is_not_sent",
+    ),
+    "swallows_cancellation": (
+        "        except TransportError as error:\n            raise (NotSent if error.sent is",
+        (
+            "        except BaseException as error:\n"
+            "            raise (NotSent if getattr(error, 'sent', None) is"
+        ),
+        "test_being_cancelled_is_no_answer",
+    ),
+    "waits_as_long_as_it_is_told": (
+        "retry_at(response, now)",
+        'now + timedelta(seconds=float(response.headers.get("Retry-After") or 0))',
+        "test_a_rate_limit_says_when_to_go_on",
+    ),
+    "cuts_long_texts": (
+        "text = message.text\n",
+        "text = message.text[:199]\n",
+        "test_a_text_at_the_limit_is_sent_whole",
+    ),
+    "shows_its_token": (
+        "    token: Secret = attrs.field(converter=Secret)\n",
+        "    token: Secret = attrs.field(converter=Secret, repr=lambda token: token.reveal())\n",
+        "test_no_secret_is_shown",
+    ),
+    "repeats_what_it_was_told": (
+        'said = f"the server answered {status}"',
+        'said = f"the server answered {response.body.decode()}"',
+        "test_no_secret_is_shown",
+    ),
+    "takes_a_failed_read_for_absence": (
+        '            return Found(looked=False, why=f"the server answered {response.status}")\n',
+        "            return Found()\n",
+        "test_a_failed_look_is_not_absence",
+    ),
+    "cannot_look": (
+        "    def find_sent(",
+        "    def look(",
+        "test_a_failed_look_is_not_absence",
+    ),
+    "is_always_well": (
+        "return Health(response.status == 200)",
+        "return Health(True)",
+        "test_a_check_that_fails_is_no_good_health",
+    ),
+    "can_be_changed": (
+        "@attrs.frozen\nclass Chatter",
+        "@attrs.define\nclass Chatter",
+        "test_it_is_frozen",
+    ),
+    "holds_plain_secrets": (
+        (
+            "    secret: Secret = attrs.field(converter=Secret)\n"
+            "    token: Secret = attrs.field(converter=Secret)\n"
+        ),
+        (
+            "    plain: str\n    plain_token: str\n"
+            "    secret = property(lambda self: Secret(self.plain))\n"
+            "    token = property(lambda self: Secret(self.plain_token))\n"
+        ),
+        "test_it_has_secrets",
+    ),
+    "says_it_takes_no_webhooks": (
+        'inbound=("webhook", "poll")',
+        'inbound=("poll",)',
+        "test_traits_are_sane",
+    ),
+    "forgets_itself": (
+        "        return self\n",
+        '        return attrs.evolve(self, name="another")\n',
+        "test_it_takes_its_state",
+    ),
+}
+#: What an author can forget: the name of a fixture, and the words that remind them.
+FORGOTTEN = {
+    "channel": "override the fixture `channel`",
+    "sign": "override the fixture `sign`",
+    "inbound_cases": "override the fixture `inbound_cases`",
+    "send_cases": "override the fixture `send_cases`",
+}
+
+
+def planted(old: str, new: str) -> str:
+    """Return the channel with something replaced in it."""
+    assert 1 == CHANNEL.count(old), f"{old!r} is there {CHANNEL.count(old)} times"
+    return CHANNEL.replace(old, new)
+
+
+def variants() -> dict[str, str]:
+    """Return every file that is tried: the right one, those with a bug, and forgetful ones."""
+    files = {"right": CHANNEL}
+    files |= {f"bug_{name}": planted(old, new) for name, (old, new, _) in BUGS.items()}
+    for name in FORGOTTEN:
+        line = f"    @pytest.fixture\n    def {name}(self):\n"
+        files[f"forgot_{name}"] = planted(line, f"    def other_{name}(self):\n")
+    files["no_items"] = CHANNEL.replace('items=("messages",)', "items=None")
+    files["no_webhook"] = planted(
+        'return [WebhookCase("batch", BODY, facts, items=("messages",)), page]', "return [page]"
+    )
+    files["nothing_posted"] = planted(
+        '[SendCase("reply", SAID, requests, responses, receipt)]',
+        '[SendCase("reply", SAID, requests[:1], (Response(404),), NotSent)]',
+    )
+    return files
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str | None]]:
+    """Run the contract on every variant; return what each test said, None where it passed.
+
+    Where a bug is planted, only the test that is about it runs.
+    """
+    folder = tmp_path_factory.mktemp("third_party")
+    chosen = {f"bug_{name}": f"::TestChatter::{test}" for name, (_, _, test) in BUGS.items()}
+    files = variants()
+    for name, source in files.items():
+        (folder / f"test_{name}.py").write_text(source, "utf-8")
+    tests = [f"{folder}/test_{name}.py{chosen.get(name, '')}" for name in files]
+    report = folder / "report.xml"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short"]
+    options = ["--rootdir", str(folder), "-W", "error", f"--junitxml={report}", *tests]
+    done = subprocess.run(
+        [*command, *options], capture_output=True, text=True, check=False, cwd=folder
+    )
+    assert 1 == done.returncode, done.stdout + done.stderr
+    return read_report(report)
+
+
+def read_report(report: Path) -> dict[str, dict[str, str | None]]:
+    """Return the words of every failure, by variant and test."""
+    found: dict[str, dict[str, str | None]] = {}
+    for case in ET.parse(report).getroot().iter("testcase"):
+        variant = case.attrib["classname"].split(".")[-2].removeprefix("test_")
+        trouble = [case.find("failure"), case.find("error")]
+        words = [f"{each.get('message')}\n{each.text}" for each in trouble if each is not None]
+        found.setdefault(variant, {})[case.attrib["name"]] = words[0] if words else None
+    return found
+
+
+def test_a_channel_that_is_right_passes(outcomes):
+    """Not one test of the contract is wrong about it, and none is left out."""
+    assert {None} == set(outcomes["right"].values())
+    assert 25 < len(outcomes["right"])
+
+
+@pytest.mark.parametrize("bug", BUGS)
+def test_a_planted_bug_is_caught(outcomes, bug):
+    """The test that is about it fails."""
+    assert outcomes[f"bug_{bug}"][BUGS[bug][2]] is not None
+
+
+@pytest.mark.parametrize("name", FORGOTTEN)
+def test_what_is_forgotten_is_asked_for(outcomes, name):
+    """A fixture that was not overridden says what it should be."""
+    said = [words for words in outcomes[f"forgot_{name}"].values() if words]
+    assert any(FORGOTTEN[name] in words for words in said)
+
+
+@pytest.mark.parametrize(
+    ("variant", "test", "words"),
+    [
+        ("no_items", "test_a_batch_is_recorded", "give one of `inbound_cases` its `items`"),
+        ("no_webhook", "test_something_is_recorded_for_every_way_in", "has no WebhookCase"),
+        ("nothing_posted", "test_a_posted_message_is_recorded", "whose outcome is a Receipt"),
+    ],
+)
+def test_recordings_that_prove_nothing_are_noticed(outcomes, variant, test, words):
+    """What the tests need is asked for, instead of passing with nothing to test."""
+    assert words in (outcomes[variant][test] or "")
+
+
+def test_without_a_signature_there_are_no_tests_of_signatures(outcomes):
+    """They are not there for a channel that is polled alone; one that is not is told."""
+    left = {name for name in outcomes["right"] if name not in outcomes["forgot_sign"]}
+    assert {
+        "test_what_is_not_signed_is_refused",
+        "test_what_was_changed_is_refused",
+        "test_hostile_headers_are_refused_in_time",
+        "test_a_refusal_shows_no_signature",
+    } == left
+    assert outcomes["forgot_sign"]["test_webhooks_are_tested"] is not None
+
+
+def test_a_failure_explains_itself(outcomes):
+    """The kit's asserts show case, input and values in somebody else's project too."""
+    said = outcomes["bug_takes_5xx_for_not_sent"]["test_each_status_means_what_it_means"]
+    assert "reply: 408 with 0 bytes: NotSent instead of Ambiguous" in said
+    said = outcomes["bug_sends_something_else"]["test_sends_as_recorded"]
+    assert "silent" in said
