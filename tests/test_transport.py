@@ -6,6 +6,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -311,3 +312,14 @@ def test_a_file_is_read_in_bounded_pieces(send: Callable[..., Response], tmp_pat
     path = tmp_path / "large"
     path.write_bytes(b"x" * (MAX_BODY + 10))
     assert MAX_BODY == len(read(send, path, f"bytes=0-{MAX_BODY * 2}").body)
+
+
+def test_answers_bear_the_time_of_the_given_clock(server: Server, tmp_path: Path) -> None:
+    """A desk with a clock of its own sees one time, not two."""
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    carrier = Transport(clock=lambda: at)
+    path = tmp_path / "file"
+    path.write_bytes(b"x")
+    urls = (server.url, path.as_uri())
+    assert [at, at] == [carrier.send(Request("GET", url)).at for url in urls]
+    carrier.close()

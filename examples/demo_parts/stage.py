@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +19,6 @@ from supportflow import Conversation, Desk, SQLiteStore
 from supportflow.channels import Channel, Delivery
 from supportflow.channels.mastodon import Mastodon
 from supportflow.channels.messenger import Messenger
-from supportflow.http import Request, Response
 from supportflow.model import CustomerRef, Message, Visibility
 from supportflow.stores import Direction, Row
 from supportflow.testing import FakeClock
@@ -27,7 +26,6 @@ from supportflow.testing.platforms.mastodon import MastodonPlatform
 from supportflow.testing.platforms.messenger import MessengerPlatform
 from supportflow.testing.platforms.messenger_events import done
 from supportflow.testing.platforms.meta_hooks import over_http
-from supportflow.transport import Transport
 
 __all__ = ["Stage", "hour", "on_stage"]
 
@@ -49,22 +47,6 @@ class NewerMessenger(Messenger):
         """Read a quarantined event again, a voice note by its transcript."""
         known = raw.replace(b'"voice_note"', b'"message"').replace(b'"transcript"', b'"text"')
         return super().reread(known)
-
-
-class StoryTransport(Transport):
-    """Perform requests over HTTP as ever, and date the answers by the story's clock.
-
-    Args:
-        clock: Returns the time (aware).
-    """
-
-    def __init__(self, clock: Callable[[], datetime]) -> None:
-        super().__init__()
-        self._clock = clock
-
-    def send(self, request: Request) -> Response:
-        """Perform one request."""
-        return attrs.evolve(super().send(request), at=self._clock())
 
 
 class Errors(logging.Handler):
@@ -282,7 +264,6 @@ def on_stage() -> Iterator[Stage]:
                     channels,
                     classifier=KeywordClassifier(),
                     clock=clock,
-                    transport=StoryTransport(clock),
                 ) as desk,
                 listening(app(desk, "messenger", clock)) as address,
             ):

@@ -58,11 +58,17 @@ for _name in ("httpx", "httpcore", "httpcore.connection", "httpcore.http11", "ht
     logging.getLogger(_name).addFilter(_not_ours)
 
 
-def read_file(request: Request) -> Response:
+def utc_now() -> datetime:
+    """Return the computer's time."""
+    return datetime.now(UTC)
+
+
+def read_file(request: Request, at: datetime) -> Response:
     """Answer a GET of a `file:` URL, in ranges, as a web server would (RFC 9110, 14).
 
     Args:
         request: A GET, perhaps with a `Range` header; at most `MAX_BODY` bytes are read.
+        at: The time that the answer bears.
 
     Raises:
         TransportError: If the file cannot be read; nothing was changed.
@@ -79,13 +85,13 @@ def read_file(request: Request) -> Response:
             file.seek(first)
             body = file.read(last - first + 1)
     except FileNotFoundError:
-        return Response(404, at=datetime.now(UTC))
+        return Response(404, at=at)
     except OSError as error:
         raise TransportError(f"cannot read {path}: {error.strerror}", sent=False) from None
     if first >= total:
-        return Response(416, {"Content-Range": f"bytes */{total}"}, at=datetime.now(UTC))
+        return Response(416, {"Content-Range": f"bytes */{total}"}, at=at)
     headers = {"Content-Range": f"bytes {first}-{first + len(body) - 1}/{total}"}
-    return Response(206, headers, body, datetime.now(UTC))
+    return Response(206, headers, body, at)
 
 
 def _is_loopback(host: str) -> bool:
@@ -131,10 +137,10 @@ class _Body:
         if time.monotonic() > self.until:
             raise TransportError(f"answer took longer than {DEADLINE:g} seconds", sent=True)
 
-    def whole(self) -> Response:
+    def whole(self, at: datetime) -> Response:
         headers = [(k.decode("latin-1"), v.decode("latin-1")) for k, v in self.response.headers.raw]
         body = b"".join(self.chunks)
-        return Response(self.response.status_code, headers, body, datetime.now(UTC))
+        return Response(self.response.status_code, headers, body, at)
 
 
 def _arguments(request: Request) -> dict[str, Any]:
@@ -153,11 +159,16 @@ class Transport:
         client: An `httpx.Client` of your own, for example with a proxy; it must not follow
             redirects.
         sleep: Waits between repetitions, in seconds.
+        clock: Returns the time (aware) that answers bear.
     """
 
     def __init__(
-        self, client: httpx.Client | None = None, sleep: Callable[[float], None] = time.sleep
+        self,
+        client: httpx.Client | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], datetime] = utc_now,
     ) -> None:
+        self._clock = clock
         self._client = client or httpx.Client(timeout=_TIMEOUT, limits=_LIMITS, trust_env=False)
         self._perform = repeating(self._once, sleep)
 
@@ -171,7 +182,7 @@ class Transport:
             TransportError: If there is no usable response; `sent` says what may have left.
         """
         if request.url.startswith("file:"):
-            return read_file(request)
+            return read_file(request, self._clock())
         _check(request)
         return self._perform(request)
 
@@ -182,7 +193,7 @@ class Transport:
                 body = _Body(response)
                 for chunk in response.iter_raw():
                     body.add(chunk)
-                return body.whole()
+                return body.whole(self._clock())
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
             raise _failed(error, request) from None
         finally:
@@ -200,13 +211,16 @@ class AsyncTransport:
         client: An `httpx.AsyncClient` of your own, for example with a proxy; it must not
             follow redirects.
         sleep: Waits between repetitions, in seconds.
+        clock: Returns the time (aware) that answers bear.
     """
 
     def __init__(
         self,
         client: httpx.AsyncClient | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Callable[[], datetime] = utc_now,
     ) -> None:
+        self._clock = clock
         self._client = client or httpx.AsyncClient(
             timeout=_TIMEOUT, limits=_LIMITS, trust_env=False
         )
@@ -222,7 +236,7 @@ class AsyncTransport:
             TransportError: If there is no usable response; `sent` says what may have left.
         """
         if request.url.startswith("file:"):
-            return await asyncio.to_thread(read_file, request)
+            return await asyncio.to_thread(read_file, request, self._clock())
         _check(request)
         return await self._perform(request)
 
@@ -235,7 +249,7 @@ class AsyncTransport:
                 body = _Body(response)
                 async for chunk in response.aiter_raw():
                     body.add(chunk)
-                return body.whole()
+                return body.whole(self._clock())
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
             raise _failed(error, request) from None
         finally:

@@ -34,25 +34,12 @@ from supportflow.model import (
     Receipt,
     Visibility,
 )
-from supportflow.testing.platforms.mastodon import MastodonPlatform, Post
-from supportflow.testing.platforms.server import Reply, Route
+from supportflow.testing.platforms.mastodon import MastodonPlatform as Platform
+from supportflow.testing.platforms.mastodon import Post
 from supportflow.transport import AsyncTransport, Transport
 
 POST, CONTEXT = "POST /api/v1/statuses", "GET /api/v1/statuses/*/context"
 Perform = Callable[..., Any]
-
-
-class Platform(MastodonPlatform):
-    """A local Mastodon that also tells which application a token belongs to.
-
-    https://docs.joinmastodon.org/methods/apps/#verify_credentials
-    """
-
-    def routes(self):
-        """Return the paths answered, one more than usually."""
-        name = Reply.json({"name": "client", "website": None})
-        path = "/api/v1/apps/verify_credentials"
-        return (*super().routes(), Route("GET", path, lambda request: name))
 
 
 def on_a_thread(flow, patience: float = 30.0):
@@ -92,7 +79,7 @@ def platform() -> Iterator[Platform]:
         yield made
 
 
-def channel_of(platform: MastodonPlatform, learned: dict | None = None, **options) -> Mastodon:
+def channel_of(platform: Platform, learned: dict | None = None, **options) -> Mastodon:
     """Return the shop's channel."""
     made = Mastodon(platform.url, token=platform.shop.token, **options)
     return made.using(ChannelState("mastodon", learned=learned or {}))
@@ -114,7 +101,7 @@ def answer_to(post: Post, author: Any, text: str = "We are sorry.", **fields) ->
     return Outgoing(**{**made, **fields})
 
 
-def answers(platform: MastodonPlatform) -> list[str]:
+def answers(platform: Platform) -> list[str]:
     """Return what the shop really posted."""
     return [post.text for post in platform.shop.posts]
 

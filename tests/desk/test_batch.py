@@ -2,10 +2,10 @@
 
 import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from supportflow import verdicts
+from supportflow import Reading, verdicts
 from supportflow.events import Absorbed, Linked, Merged, Opened, Received, Told
 from supportflow.sla.policy import DEFAULT_POLICY
 
@@ -112,11 +112,6 @@ def test_an_answer_to_a_reply_whose_receipt_comes_later(world):
     """The customer answers before the platform answers us: settling unites the two."""
     conversation = world.open("m1")
     world.desk.reply(conversation, "We see it.")
-
-    def meanwhile(request):
-        world.take(world.said("m2", "at last", 1, parent="r1"))
-        return world.platform.Response(200)
-
     world.platform.fail(TimeoutError(), taken=True)
     world.desk.deliver()
     world.take(world.said("m2", "at last", 1, parent="r1"))
@@ -190,6 +185,15 @@ def test_a_new_root_beside_a_linked_bystander_relinks_nobody(world):
 DAY = 24 * 60
 
 
+class Solved:
+    """Read every answer of ours as the solution."""
+
+    inline = True
+
+    def read(self, message):
+        return Reading("question", steps=["resolve"] if message.author.id == "shop" else [])
+
+
 def resolved(world):
     """Open a conversation and resolve it natively, a minute later."""
 
@@ -247,12 +251,22 @@ def test_a_late_message_may_have_begun_the_next_conversation(world):
 
 def test_early_conversations_of_one_customer_are_all_united(world):
     """Two conversations under one unknown parent both become part of where that belongs."""
-    resolved(world)
-    world.take(world.said("m2", minutes=8 * DAY, parent="m1"))
-    world.take(world.said("x1", minutes=-5, parent="m0"))
-    (third,) = world.take(world.said("m3", minutes=9 * DAY, parent="m2")).conversations
-    assert "net/m1/ola#1" == third
-    del third
+    world.desk = world.again(classifier=Solved())
+    world.take(world.said("m3", minutes=1, parent="m2"), world.ours("o3", minutes=2, parent="m3"))
+    world.take(world.said("m9", minutes=20 * DAY, parent="m2"))
+    assert ["net/m2/ola#0", "net/m2/ola#1"] == ids(world)
+    world.take(world.said("m2", parent="m1"))
+    assert ["net/m1/ola#0"] == [c.id for c in alive(world)]
+    assert 4 == len(world.desk.messages("net/m1/ola#0"))
+
+
+def test_a_new_conversation_after_a_merge_gets_the_next_number(world):
+    """Who writes in a thread that was merged, after the window, gets the next one there."""
+    world.desk = world.again(classifier=Solved())
+    world.take(world.said("m3", minutes=1, parent="m2"), world.ours("o3", minutes=2, parent="m3"))
+    world.take(world.said("m2", parent="m1"))
+    (new,) = world.take(world.said("m9", minutes=20 * DAY, thread="m2")).conversations
+    assert "net/m1/ola#1" == new
 
 
 # -- any order
@@ -262,15 +276,20 @@ MINUTES = st.integers(0, 300)
 
 @st.composite
 def histories(draw):
-    """Return facts of one public thread, in the order in which they happened."""
+    """Return facts of one public thread, in the order in which they happened.
+
+    A third person speaks there as well, answering the root, which is enough to be found (see
+    `test_a_third_person_under_an_unknown_parent_stays_whole`).
+    """
     facts = [("said", "m0", "ola", None)]
-    people = {"said": ["ola", "ben"], "ours": ["shop"]}
+    people = {"said": "ola", "ours": "shop", "beside": "ben"}
     for number in range(1, draw(st.integers(1, 7))):
-        kind = draw(st.sampled_from(["said", "said", "ours", "edit", "removal"]))
-        words = [fact for fact in facts if fact[0] in people]
-        about = draw(st.sampled_from(words))
-        if kind in people:
-            facts.append((kind, f"m{number}", draw(st.sampled_from(people[kind])), about[1]))
+        kind = draw(st.sampled_from(["said", "said", "ours", "beside", "edit", "removal"]))
+        about = draw(st.sampled_from([fact for fact in facts if fact[0] in people]))
+        if kind == "beside":
+            facts.append((kind, f"m{number}", "ben", "m0"))
+        elif kind in people:
+            facts.append((kind, f"m{number}", people[kind], about[1]))
         elif (kind, about[1]) not in {(fact[0], fact[1]) for fact in facts}:
             facts.append((kind, about[1], None, None))
     return facts
@@ -279,7 +298,7 @@ def histories(draw):
 def fact_of(world, place, told):
     kind, id, by, parent = told
     minutes = 7 * place
-    if kind == "said":
+    if kind in {"said", "beside"}:
         return world.said(id, f"words of {id}", minutes, by, parent=parent)
     if kind == "ours":
         return world.ours(id, f"words of {id}", minutes, parent=parent)
@@ -303,10 +322,9 @@ def summary(world):
 
 
 @given(st.data())
-@settings(max_examples=150)
 def test_any_order_gives_the_same(build, data):
-    """Same facts, in any order and on any pages: same messages, same people waiting, same
-    verdicts; and nothing is quarantined or left without its conversation."""
+    """Same facts, in any order and on any pages: the same messages in conversations, the same
+    people waiting, the same verdicts; and nothing in quarantine."""
     history = data.draw(histories())
     worlds = build(), build()
     facts = [fact_of(worlds[0], place, told) for place, told in enumerate(history)]
@@ -316,7 +334,4 @@ def test_any_order_gives_the_same(build, data):
     for start, end in zip([0, *sorted(cuts)], [*sorted(cuts), len(facts)], strict=True):
         worlds[1].take(*shuffled[start:end])
     assert summary(worlds[0]) == summary(worlds[1])
-    assert 0 == len(worlds[1].desk.quarantine())
-    assert len(facts) == sum(len(w.desk.messages(c)) for w in worlds[:1] for c in alive(w)) + sum(
-        told[0] == "removal" for told in history
-    )
+    assert () == worlds[0].desk.quarantine() == worlds[1].desk.quarantine()

@@ -59,7 +59,7 @@ def test_a_failed_change_is_taken_back_step_by_step():
     with pytest.raises(Conflict):
         store.commit(batch(second, continued(second.after), once={"b": "2", "a": "3"}))
     with pytest.raises(InvalidValue):
-        store.commit(batch(continued(second.after), once={"c": "\0"}, at=None))
+        store.commit(batch(second, once={"c": "\0"}))
     assert (
         first.after
         == store.load(Wanted(conversations=(first.after.id,))).conversations[first.after.id]

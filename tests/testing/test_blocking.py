@@ -14,6 +14,7 @@ from supportflow.testing.store_samples import batch
 
 @pytest.fixture
 def store():
+    """Return a store in threads, asked as if it blocked."""
     blocking = Blocking(threaded(MemoryStore()))
     yield blocking
     blocking.close()

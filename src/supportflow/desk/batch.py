@@ -208,19 +208,20 @@ class Batch:
 
     def for_answer(self, fact: Outbound, thread: str) -> Program[Conversation | None]:
         """Return the conversation that words of ours answer; None if it is not known yet."""
-        message = fact.message
-        if fact.customer:
-            head = yield from self.head(thread, fact.customer)
-            if head is None:
-                return blank(self.channel, thread, fact.customer, message.at)
-        else:
-            about = self.about(parent_of(message))
-            if about is None:
-                return None
-            found = yield from self.conversation(about)
-            head = yield from self.head(found.thread, found.customer)
-            head = head or found
-        return (yield from self.covering(head, message.at))[0]
+        at = fact.message.at
+        if not fact.customer:
+            about = self.about(parent_of(fact.message))
+            return None if about is None else (yield from self.answered(about, at))
+        head = yield from self.head(thread, fact.customer)
+        if head is None:
+            return blank(self.channel, thread, fact.customer, at)
+        return (yield from self.covering(head, at))[0]
+
+    def answered(self, about: str, at: datetime) -> Program[Conversation]:
+        """Return the conversation that an answer goes into, in the series of what it answers."""
+        found = yield from self.conversation(about)
+        head = yield from self.head(found.thread, found.customer)
+        return (yield from self.covering(head or found, at))[0]
 
     # -- changing
 

@@ -114,12 +114,12 @@ def _catch_up(
     if gone is not None:
         batch.decided(conversation, Removal(*key, gone.at, gone.by, gone.hidden), of=message)
     for answer in batch.orphans.pop(key, ()):
-        yield from _adopt(batch, answer, batch.loaded)
+        yield from _adopt(batch, answer, conversation, batch.loaded)
     for orphan in loaded.orphans.get(key, ()):
-        if not orphan.revision:
+        if parent_of(orphan.message) == key and not orphan.revision:
             keys = (orphan.message.key,)
             early = yield from batch.fetch(Wanted(messages=keys, orphans=keys))
-            yield from _adopt(batch, Outbound(orphan.message), early)
+            yield from _adopt(batch, Outbound(orphan.message), conversation, early)
 
 
 def _revised(stored: Stored, revision: Stored) -> Stored:
@@ -129,16 +129,15 @@ def _revised(stored: Stored, revision: Stored) -> Stored:
     return attrs.evolve(revision, message=whole, direction=stored.direction)
 
 
-def _adopt(batch: Batch, answer: Outbound, loaded: Loaded) -> Program[None]:
+def _adopt(batch: Batch, answer: Outbound, asked: Conversation, loaded: Loaded) -> Program[None]:
     """Put an answer of ours that came before its question where that is now."""
     message = answer.message
-    conversation = yield from batch.for_answer(answer, "")
-    if conversation is not None:
-        conversation = batch.decided(conversation, answer, batch.read(message))
-        batch.adopted[message.key] = conversation.id
-        yield from batch.unite(message.id, conversation.thread)
-        stored = Stored(message, Direction.outbound, conversation.id)
-        yield from _catch_up(batch, stored, conversation, answer.backfill, loaded)
+    conversation = yield from batch.answered(asked.id, message.at)
+    conversation = batch.decided(conversation, answer, batch.read(message))
+    batch.adopted[message.key] = conversation.id
+    yield from batch.unite(message.id, conversation.thread)
+    stored = Stored(message, Direction.outbound, conversation.id)
+    yield from _catch_up(batch, stored, conversation, answer.backfill, loaded)
 
 
 def _unmarked_echo(

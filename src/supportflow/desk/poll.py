@@ -96,6 +96,8 @@ def _poll_leased(core: Core, lease: ChannelLease) -> Program[Taken]:
         yield from commit(core, Changes(core.now(), channels=(change,)))
         raise
     moved = ChannelChange(name, cursor=page.cursor, checked_at=core.now(), fault="")
+    if page.learned:
+        moved = attrs.evolve(moved, learned={**lease.state.learned, **page.learned})
     taken = yield from intake(core, name, page.facts, unreadable=page.unreadable, state=moved)
     return attrs.evolve(taken, more=page.more)
 

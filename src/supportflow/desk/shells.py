@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import update_wrapper
 from queue import SimpleQueue
 from types import TracebackType
@@ -40,7 +40,7 @@ from supportflow.flow import Call, Effect, Program, Wait, arun, run
 from supportflow.machine import RULES, Rules
 from supportflow.sla.policy import DEFAULT_POLICY, SLAPolicy, policy_version
 from supportflow.stores import AsyncStore, Store
-from supportflow.transport import AsyncTransport, Transport
+from supportflow.transport import AsyncTransport, Transport, utc_now
 from supportflow.triage import Classifier
 
 __all__ = ["AsyncDesk", "Desk", "Options"]
@@ -49,10 +49,6 @@ _log = logging.getLogger("supportflow")
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 @contextmanager
@@ -182,7 +178,7 @@ class _Operations:
             options.get("rules", RULES),
             tuple(options.get("etiquette", ETIQUETTE)),
             classifier,
-            options.get("clock", _utc_now),
+            options.get("clock", utc_now),
             reader(classifier) if classifier is not None and slow else None,
         )
 
@@ -220,7 +216,7 @@ class Desk(_Operations):
             if inspect.iscoroutinefunction(getattr(given, method, None)):
                 raise TypeError(f"{type(given).__name__} is asynchronous; use AsyncDesk with it")
         super().__init__(store, channels, Reader, **options)
-        self._transport = transport or Transport()
+        self._transport = transport or Transport(clock=self._core.clock)
         self._stopping = threading.Event()
         self._told: SimpleQueue[None] = SimpleQueue()  # reentrant, as a signal handler needs
 
@@ -322,7 +318,7 @@ class AsyncDesk(_Operations):
         if not inspect.iscoroutinefunction(store.load):
             raise TypeError(f"{type(store).__name__} blocks; pass threaded(store), or use Desk")
         super().__init__(store, channels, AsyncReader, **options)
-        self._transport = transport or AsyncTransport()
+        self._transport = transport or AsyncTransport(clock=self._core.clock)
         self._stopping = asyncio.Event()
 
     async def run(self, *, deadline: float = 30.0) -> None:

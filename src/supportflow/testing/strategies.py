@@ -87,6 +87,9 @@ _SIMPLE: dict[Any, st.SearchStrategy[Any]] = {
     Mapping[str, Secret]: st.dictionaries(texts, words.map(Secret), max_size=3),
 }
 
+#: Fields that a validator looks at: texts must say something, numbers count from 1.
+_CHECKED: dict[Any, st.SearchStrategy[Any]] = {str: words, int: st.integers(1, 2**53)}
+
 #: Fields whose class allows less than their type does.
 _NARROWER: dict[tuple[type, str], st.SearchStrategy[Any]] = {
     (Discount, "percent"): st.decimals("0.01", 100, places=2),
@@ -105,8 +108,8 @@ def values(kind: type[T]) -> st.SearchStrategy[T]:
 
     Example:
         >>> from hypothesis import find
-        >>> find(values(Refund), lambda refund: refund.currency == "EUR")
-        Refund(amount=Decimal('0.01'), currency='EUR')
+        >>> find(values(Refund), lambda refund: refund.amount > 5)
+        Refund(amount=Decimal('6.00'), currency='AAA')
     """
     known: Any = kind
     hints = get_type_hints(known)
@@ -117,9 +120,7 @@ def _field(kind: type, field: attrs.Attribute[Any], hints: Mapping[str, Any]) ->
     hint = hints[field.name]
     if (kind, field.name) in _NARROWER:
         return _NARROWER[kind, field.name]
-    if hint is str and field.validator is not None:
-        return words
-    return _of(hint)
+    return _CHECKED[hint] if field.validator and hint in _CHECKED else _of(hint)
 
 
 def _of(hint: Any) -> st.SearchStrategy[Any]:

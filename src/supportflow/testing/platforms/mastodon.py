@@ -182,6 +182,7 @@ class MastodonPlatform(Platform):
                 "/api/v1/accounts/verify_credentials",
                 self._with(("read:accounts", "profile"), self._verify),
             ),
+            Route("GET", "/api/v1/apps/verify_credentials", self._application),
             Route("GET", "/api/v1/notifications", self._with(("read:notifications",), self._told)),
             Route("POST", "/api/v1/statuses", self._with(("write:statuses",), self._create)),
             Route("PUT", "/api/v1/statuses/{id}", self._with(("write:statuses",), self._edit)),
@@ -294,6 +295,14 @@ class MastodonPlatform(Platform):
     def _verify(self, request: Request, me: str) -> Reply:
         del request
         return Reply.json(entities.credentials(self.network.account(me), self.network))
+
+    def _application(self, request: Request) -> Reply:
+        """Name the application of a token of any scope (docs.joinmastodon.org/methods/apps)."""
+        grant = self.shop.tokens.find(request.header("Authorization"))
+        if grant is None:
+            raise Refusal(401)
+        self._authorized(grant, grant.scopes)
+        return Reply.json({"name": "client", "website": None, "scopes": ["read", "write"]})
 
     # Reading.
 

@@ -1,0 +1,180 @@
+"""Extending a built-in channel: the script runs, and the subclass keeps the whole contract."""
+
+import importlib.util
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import attrs
+import pytest
+
+from supportflow.channels import Found
+from supportflow.channels.mastodon import Mastodon
+from supportflow.http import Request, Response
+from supportflow.model import (
+    AgentKind,
+    Author,
+    ChannelState,
+    Inbound,
+    Message,
+    Outgoing,
+    Receipt,
+    Visibility,
+)
+from supportflow.testing import ChannelContract, PageCase, SendCase
+from supportflow.testing.channel_cases import drive
+
+SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "extended_channel.py"
+AT, HOST = ChannelContract.at, "https://social.example"
+HEADERS = {"Authorization": "Bearer t0ken", "Accept": "application/json"}
+OLA = {"id": "102", "acct": "ola", "display_name": "Ola"}
+SHOP = {"id": "101", "acct": "shop", "display_name": "Shop"}
+CURSOR = '{"told":"1","own":"1"}'
+
+
+def module():
+    """Load the script as a module."""
+    spec = importlib.util.spec_from_file_location("extended_channel", SCRIPT)
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+SIGNED = module().SignedMastodon
+
+
+def signed(**options) -> Mastodon:
+    """Return the channel as it is after it learned about its server."""
+    learned = {"account": "101", "app": "desk", "limit": 500, "url": 23}
+    channel = SIGNED(HOST, token="t0ken", person="— Anna", bot="— a bot", **options)
+    return channel.using(ChannelState("mastodon", learned=learned))
+
+
+def post(number: str, account: dict, words: str, **more) -> dict:
+    """Return a post as the server shows it."""
+    return {
+        "id": number,
+        "created_at": AT.isoformat(),
+        "visibility": "public",
+        "content": f"<p>{words}</p>",
+        "account": account,
+        "mentions": [],
+        "media_attachments": [],
+        **more,
+    }
+
+
+def answer(content: object) -> Response:
+    """Return an answer in JSON."""
+    return Response(200, body=json.dumps(content).encode(), at=AT)
+
+
+def outgoing(text: str = "Sorry!", by: AgentKind = AgentKind.person) -> Outgoing:
+    """Return an answer to Ola's post."""
+    to = Author("102", "Ola", "ola")
+    public = Visibility.public
+    return Outgoing("row", "mark", text, to, "1", ("status", "1"), public, by, AT, language="en")
+
+
+class TestSignedMastodon(ChannelContract):
+    """The subclass keeps what every channel promises, its room for words included."""
+
+    @pytest.fixture
+    def channel(self) -> Mastodon:
+        """Return the channel."""
+        return signed()
+
+    @pytest.fixture
+    def inbound_cases(self) -> list[PageCase]:
+        """Return a page of two mentions."""
+        items = [
+            {
+                "id": number,
+                "type": "mention",
+                "created_at": AT.isoformat(),
+                "status": post(number, OLA, "Cold tea!"),
+            }
+            for number in ("3", "2")  # the newest first
+        ]
+        facts = tuple(
+            Inbound(
+                Message(
+                    "mastodon",
+                    "status",
+                    item["id"],
+                    Author("102", "Ola", "ola"),
+                    "Cold tea!",
+                    AT,
+                    raw=json.dumps(item, separators=(",", ":")),
+                )
+            )
+            for item in reversed(items)
+        )
+        return [PageCase("mentions", (answer(items), answer([])), facts, CURSOR, items=())]
+
+    @pytest.fixture
+    def send_cases(self) -> list[SendCase]:
+        """Return a person's answer and a bot's."""
+        return [
+            SendCase(
+                f"a {by}'s answer",
+                outgoing(by=by),
+                (Request("GET", f"{HOST}/api/v1/statuses/1", HEADERS), self.posted(signature)),
+                (answer(post("1", OLA, "Cold tea!")), answer(post("9", SHOP, "Sorry!"))),
+                Receipt("9", AT),
+            )
+            for by, signature in ((AgentKind.person, "— Anna"), (AgentKind.bot, "— a bot"))
+        ]
+
+    def posted(self, signature: str) -> Request:
+        """Return the request that posts the signed words."""
+        fields = {
+            "status": f"@ola Sorry!\n\n{signature}",
+            "in_reply_to_id": "1",
+            "visibility": "public",
+            "language": "en",
+        }
+        headers = {**HEADERS, "Content-Type": "application/json", "Idempotency-Key": "mark"}
+        body = json.dumps(fields).encode()
+        return Request("POST", f"{HOST}/api/v1/statuses", headers, body, posts=True)
+
+
+def test_the_script_runs(script: Callable[[str], list[str]]) -> None:
+    """Two voices, a lost confirmation that is found, a text without room: all as it says."""
+    voices, counted, lost, found, refused = script(SCRIPT.name)
+    assert r"@ola It comes tomorrow.\n\n— the people at Example Shop" in voices
+    assert "counted: [('bot', 1), ('person', 1)]" == counted
+    assert "unknown=1" in lost
+    assert "sent=1" in found
+    assert "over the channel's limit of 438" in refused
+
+
+def test_the_longest_signature_is_kept_room_for() -> None:
+    """Whoever writes, their words and their signature fit together."""
+    plain = Mastodon(HOST, token="t0ken").traits.max_text
+    assert plain - len("\n\n— a bot") == signed().traits.max_text
+
+
+@pytest.mark.parametrize(("words", "found"), [("Sorry! — Anna", True), ("Sorry!", False)])
+def test_an_answer_is_found_by_its_signed_words(words: str, found: bool) -> None:
+    """The post with the signature is ours; one without it is somebody else's."""
+    ours = post("9", SHOP, f"@ola {words}", in_reply_to_id="1")
+    older = post("0", SHOP, "Long ago", created_at="2026-01-01T00:00:00Z")
+    answers = [answer({"ancestors": [], "descendants": [ours]}), answer([ours, older])]
+    driven = drive(signed().find_sent(outgoing()), answers)
+    assert Found(Receipt("9", AT) if found else None) == driven.result
+
+
+def test_only_receipts_are_counted() -> None:
+    """What was refused, or may be lost, is not counted as posted."""
+    counts: list[str] = []
+    parent = answer(post("1", OLA, "Cold tea!"))
+    for last in (answer(post("9", SHOP, "Sorry!")), Response(422, at=AT), Response(500, at=AT)):
+        drive(signed(posted=counts.append).send(outgoing()), [parent, last])
+    assert ["person"] == counts
+
+
+def test_it_is_still_a_value() -> None:
+    """Two that are configured alike are equal; what counts is part of the configuration."""
+    assert signed() == signed()
+    assert signed() != attrs.evolve(signed(), posted=print)

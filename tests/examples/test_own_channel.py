@@ -1,0 +1,128 @@
+"""A stranger's channel: installed with the built wheel it passes its tests, and the guide shows it whole."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+OWN = ROOT / "examples" / "own_channel"
+CHANNEL = OWN / "src" / "supportflow_teahouse" / "__init__.py"
+TESTS = OWN / "tests" / "test_teahouse.py"
+PAGE = (ROOT / "docs" / "guide" / "own_channel.md").read_text("utf-8")
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+
+
+def call(*command: object, cwd: Path) -> str:
+    """Run a command that nothing measures, and return what it prints."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+    done = subprocess.run(
+        [*map(str, command)],
+        cwd=cwd,
+        env={**kept, "PYTHONPATH": "", "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert 0 == done.returncode, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the Python of a fresh environment with the two wheels, as they would be published.
+
+    What they depend on is lent from here, without network. Of what lies beside it, an editable
+    supportflow is not seen: the `.pth` files of a directory that is lent are not read.
+    """
+    dist, home = tmp_path_factory.mktemp("dist"), tmp_path_factory.mktemp("evening") / "venv"
+    for source in (ROOT, OWN):
+        call(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", dist, cwd=source)
+    venv.create(home, symlinks=os.name != "nt")
+    where = {"base": str(home), "platbase": str(home)}
+    inside = home / ("Scripts" if os.name == "nt" else "bin") / "python"
+    site = Path(sysconfig.get_path("purelib", "venv", vars=where))
+    options = ("--quiet", "--no-deps", "--no-index", "--target", site)
+    call(sys.executable, "-m", "pip", "install", *options, *dist.glob("*.whl"), cwd=dist)
+    (site / "lent.pth").write_text(sysconfig.get_path("purelib"), "utf-8")
+    return inside
+
+
+def code_lines(path: Path) -> int:
+    """Count the lines that are neither blank, nor a comment, nor a docstring, nor an import."""
+    text = path.read_text("utf-8")
+    skipped: set[int] = set()
+    for node in ast.walk(ast.parse(text)):
+        docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        if docstring or isinstance(node, ast.Import | ast.ImportFrom):
+            skipped |= {*range(node.lineno, node.end_lineno + 1)}
+    lines = enumerate(text.splitlines(), 1)
+    return sum(bool(line.strip()) and not line.strip().startswith("#") and number not in skipped
+               for number, line in lines)  # fmt: skip
+
+
+def test_it_is_an_evening_of_work() -> None:
+    """Both directions take at most 60 lines of code, and the whole file of tests at most 50."""
+    assert 50 <= code_lines(CHANNEL) <= 60
+    assert 30 <= len(TESTS.read_text("utf-8").splitlines()) <= 50
+
+
+def test_it_passes_its_own_tests_against_the_wheels(python: Path, tmp_path: Path) -> None:
+    """Installed beside the built supportflow, the package keeps the whole contract."""
+    (tmp_path / TESTS.name).write_bytes(TESTS.read_bytes())
+    (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n", "utf-8")
+    said = call(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=tmp_path)
+    passed = re.search(r"^(\d+) passed in ", said, re.MULTILINE)
+    assert passed, said
+    assert int(passed[1]) >= 25
+
+
+def test_it_is_found_by_its_name(python: Path, tmp_path: Path) -> None:
+    """The entry point makes it a channel like the built-in ones; both come from the wheels."""
+    code = (
+        "import supportflow, supportflow_teahouse as teahouse\n"
+        "from supportflow.channels import load\n"
+        "print(load('teahouse') is teahouse.Teahouse, load('archive').__name__)\n"
+        "print(supportflow.__file__)\nprint(teahouse.__file__)"
+    )
+    found, *files = call(python, "-c", code, cwd=tmp_path).splitlines()
+    assert "True Archive" == found
+    home = python.parent.parent.resolve()
+    assert [True, True] == [home in Path(file).resolve().parents for file in files]
+
+
+@pytest.mark.parametrize(
+    "path", [CHANNEL, TESTS, OWN / "pyproject.toml"], ids=lambda path: path.name
+)
+def test_the_guide_shows_the_files_that_are_tested(path: Path) -> None:
+    """What a stranger copies from the page is, to the letter, what the tests above install."""
+    assert path.read_text("utf-8") in [text for _, text in BLOCKS]
+
+
+def written(folder: Path) -> None:
+    """Do what the page says in an empty folder, its webhooks included."""
+    channel, calling, tests, calling_tests = (
+        next(text for kind, text in BLOCKS if kind == "python" and f"class {name}(" in text)
+        for name in ("Teahouse", "CallingTeahouse", "TestTeahouse", "TestCallingTeahouse")
+    )
+    both = "import CallingTeahouse, Teahouse"
+    (folder / "supportflow_teahouse.py").write_text(channel + calling, "utf-8")
+    text = tests.replace("import Teahouse", both) + calling_tests
+    (folder / "test_teahouse.py").write_text(text, "utf-8")
+
+
+def test_a_stranger_can_follow_the_guide(tmp_path: Path) -> None:
+    """With the page's webhooks added, the channel keeps the contract of webhooks too."""
+    written(tmp_path)
+    (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n", "utf-8")
+    command = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "Calling")
+    said = call(sys.executable, *command, cwd=tmp_path)
+    passed = re.search(r"^(\d+) passed", said, re.MULTILINE)
+    assert passed, said
+    assert int(passed[1]) >= 30
