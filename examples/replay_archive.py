@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import logging
 import re
 import sys
 import unicodedata
@@ -370,6 +371,8 @@ def check(said: Figures, chosen: argparse.Namespace, until: datetime | None) -> 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run, and say in one line what went wrong if something did."""
+    # What was quarantined stands in the report; the desk need not log each item besides.
+    logging.getLogger("supportflow").setLevel(logging.ERROR)
     try:
         return run(options(arguments))
     except KeyboardInterrupt:

@@ -336,7 +336,7 @@ def test_yield_for_yield_from(run_it):
         yield post("never")
 
     flow = slip()
-    with pytest.raises(FlowError, match="slip yielded generator, .*write 'yield from', not"):
+    with pytest.raises(FlowError, match=r"slip yielded generator, .*write 'yield from', not"):
         run_it(flow, refuse)
     assert inspect.GEN_CLOSED == inspect.getgeneratorstate(flow)
 

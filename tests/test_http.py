@@ -2,6 +2,7 @@
 
 import json
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -53,7 +54,7 @@ def test_only_reads_are_repeatable_by_themselves():
     assert not Request("GET", url).posts
 
 
-SECRET = "s3cret-t0ken"  # noqa: S105  # what must not be seen
+SECRET = "s3cret-t0ken"  # what must not be seen
 
 
 @pytest.mark.parametrize(
@@ -197,20 +198,16 @@ def test_hostile_brackets_take_sensible_time(unit):
     """A mebibyte of brackets, well formed or not, is judged in seconds at the very worst."""
     body = b"[" + unit * ((MAX_BODY - 8) // len(unit)) + b"1]"
     start = time.perf_counter()
-    try:
+    with suppress(PayloadError):
         read_json(body)
-    except PayloadError:
-        pass
     assert time.perf_counter() - start < 5
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused(body):
     """Nothing but our error comes out, whatever goes in."""
-    try:
-        read_json(body)
-    except PayloadError as error:
-        assert str(error)
+    with suppress(PayloadError):
+        assert read_json(body) == json.loads(body)
 
 
 @given(

@@ -238,3 +238,16 @@ def test_version_is_the_newest_one_in_the_changelog() -> None:
     headings = re.findall(r"^## (?!\[Unreleased\]$)(.*)$", text, re.MULTILINE)
     assert len(headings) == len(released), f"a heading is not `## [X.Y.Z] - YYYY-MM-DD`: {headings}"
     assert [supportflow.__version__] == (released[:1] or ["0.1.0"])
+
+
+def test_every_test_says_what_it_proves() -> None:
+    """A test without a docstring leaves its reader to guess what broke."""
+    wordless = [
+        f"{path.relative_to(ROOT)}:{node.lineno} {node.name}"
+        for path in sorted((ROOT / "tests").rglob("test_*.py"))
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.name.startswith("test_")
+        and not ast.get_docstring(node)
+    ]
+    assert [] == wordless

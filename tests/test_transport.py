@@ -112,7 +112,8 @@ def test_an_exchange_carries_method_headers_and_body(
     """What a channel builds is what arrives, and what is answered comes back with a time."""
     answer = send(post(f"{server.url}/path?query=1"))
     assert (200, b"hi", "2") == (answer.status, answer.body, answer.headers.get("content-length"))
-    assert answer.at is not None and answer.at.tzinfo is not None
+    assert answer.at is not None
+    assert answer.at.tzinfo is not None
     assert server.heads[0].startswith(b"POST /path?query=1 HTTP/1.1\r\n")
     assert b"Content-Type: text/plain\r\n" in server.heads[0]
     assert b"Accept-Encoding: identity\r\n" in server.heads[0]
@@ -221,8 +222,12 @@ def test_a_read_is_repeated_and_a_post_is_not(
     send: Callable[..., Response], server: Server
 ) -> None:
     """The first answer is lost: the read comes through, the post is made exactly once."""
-    scripts = iter([_drop, lambda peer: peer.sendall(OK)])
-    server.script = lambda peer: next(scripts)(peer)
+    scripts: list[Script] = [_drop, lambda peer: peer.sendall(OK)]
+
+    def in_turn(peer: socket.socket) -> None:
+        scripts.pop(0)(peer)
+
+    server.script = in_turn
     assert 200 == send(Request("GET", server.url)).status
     assert 2 == len(server.heads)
     server.script = _drop

@@ -89,9 +89,9 @@ __all__ = [
     "Webhook",
     "WebhookRejected",
     "WindowClosed",
+    "__version__",
     "threaded",
     "verdicts",
-    "__version__",
 ]
 
 _HOMES = {

@@ -101,7 +101,7 @@ async def arun(program: Generator[Any, Any, T], answer: Callable[[Any], Awaitabl
             return stop.value  # type: ignore[no-any-return]  # the generator's own T
         try:
             resume = partial(program.send, await answer(effect))
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  # the program decides what it means
             resume = partial(program.throw, error)
 
 

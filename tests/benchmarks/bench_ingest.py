@@ -72,8 +72,12 @@ class Floor:
     def __init__(self, directory: Path, model: Path) -> None:
         self.path = directory / "floor.db"
         source = sqlite3.connect(model)
-        schema = [row[0] for row in source.execute("SELECT sql FROM sqlite_master WHERE sql NOT NULL")]
-        self.columns = {t: len(source.execute(f"PRAGMA table_info({t})").fetchall()) for t in TABLES}
+        schema = [
+            row[0] for row in source.execute("SELECT sql FROM sqlite_master WHERE sql NOT NULL")
+        ]
+        self.columns = {
+            t: len(source.execute(f"PRAGMA table_info({t})").fetchall()) for t in TABLES
+        }
         self.rows = {t: source.execute(f"SELECT * FROM {t} ORDER BY 1").fetchall() for t in TABLES}
         source.close()
         self.connection = sqlite3.connect(self.path, isolation_level=None)
@@ -154,7 +158,9 @@ class Helpdesk:
         self.inbound, self.first = inbound, 0
         self.log = logging.getLogger("helpdesk-benchmark")
         self.log.setLevel(logging.CRITICAL)
-        self.queue = Queue.objects.create(title="shop", slug="shop", email_address="shop@example.com")
+        self.queue = Queue.objects.create(
+            title="shop", slug="shop", email_address="shop@example.com"
+        )
 
     def ingest(self, count: int) -> float:
         """Feed new e-mails; return seconds a message."""

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supportflow import Reading, verdicts
-from supportflow.events import Absorbed, Linked, Merged, Opened, Received, Told
+from supportflow.events import Absorbed, Linked, Merged, Opened, Reacted, Received, Told
+from supportflow.model import Author, Reaction
 from supportflow.sla.policy import DEFAULT_POLICY
 
 
@@ -92,6 +93,16 @@ def test_replies_on_their_way_go_with_a_merge(world):
     assert 1 == len(world.events("net/m1/ola#0", Told))
 
 
+def test_what_is_about_an_old_reply_follows_a_merge(world):
+    """A reaction to what was told before the merge counts where the talk went."""
+    early = world.open("m3", minutes=3, parent="m2")
+    world.desk.reply(early, "We see it.")
+    world.desk.deliver()
+    world.take(world.said("m2", "two", 2, parent="m1"))
+    world.take(Reaction("net", "post", "r1", Author("ola"), "+1", world.at(9)))
+    assert 1 == len(world.events("net/m1/ola#0", Reacted))
+
+
 def test_a_native_answer_unites_as_well(world):
     """A customer answers words of ours that we hear of later: both belong together."""
     world.take(world.said("m1"), world.said("m2", "thanks", 5, parent="o1"))
@@ -169,15 +180,6 @@ def test_a_third_person_in_a_private_talk_is_no_bystander(world, private):
     world.take(world.said("m1", **private))
     world.take(world.said("m2", minutes=1, by="ben", parent="m1", **private))
     assert [None, None] == [c.bystander_of for c in world.desk.inbox()]
-
-
-def test_a_new_root_beside_a_linked_bystander_relinks_nobody(world):
-    """Who stands beside somebody already stays there."""
-    world.take(world.said("m2", minutes=1, by="ben", parent="m1"))
-    world.take(world.said("m3", minutes=2, by="cid", parent="m1"))
-    world.take(world.said("m1", by="cid"))
-    beside = {c.customer: c.bystander_of for c in world.desk.inbox()}
-    assert {"ben": None, "cid": "net/m1/ben#0"} == beside
 
 
 # -- one conversation after the other
@@ -324,7 +326,8 @@ def summary(world):
 @given(st.data())
 def test_any_order_gives_the_same(build, data):
     """Same facts, in any order and on any pages: the same messages in conversations, the same
-    people waiting, the same verdicts; and nothing in quarantine."""
+    people waiting, the same verdicts; and nothing in quarantine.
+    """
     history = data.draw(histories())
     worlds = build(), build()
     facts = [fact_of(worlds[0], place, told) for place, told in enumerate(history)]

@@ -322,17 +322,32 @@ def test_an_echo_without_a_mark_is_known_by_its_words(world):
     conversation = queued(world, "We  see it.")
     world.platform.fail(TimeoutError(), taken=True)
     world.desk.deliver()
+    world.desk.reply(conversation, "And this.")  # waits behind it: nothing to be echoed yet
     facts = [
+        world.ours("x0", "And this.", 1, parent="m1"),
         world.ours("x1", "We see something else.", 1, parent="m1"),
         world.ours("x2", "We see it.", -1, parent="m1"),  # from before it was sent
         world.ours("r1", "We see it.", 1, parent="m1"),
         world.ours("x3", "We see it.", 2, parent="m1"),  # said twice, natively
     ]
     world.take(*facts)
-    assert ["sent"] == world.states()
-    (row,) = world.desk.outbox()
-    assert "r1" == row.remote_id
-    assert 4 == len(world.events(conversation, Told))
+    assert ["sent", "pending"] == world.states()
+    assert "r1" == world.desk.outbox()[0].remote_id
+    assert 5 == len(world.events(conversation, Told))
+
+
+def test_an_echo_of_an_early_part_tells_nothing_anew(world):
+    """Later parts were told already: the row is settled, and no step is taken twice."""
+    conversation = queued(world, "One.", "Two.", "Three.")
+    world.platform.fail(TimeoutError(), taken=True)
+    world.platform.fail(None, taken=True)
+    world.platform.fail(422)
+    world.platform.read_faults.extend([None] + [503] * 50)
+    world.deliver_all(minutes=2, rounds=8)
+    assert ["unknown*", "sent", "failed"] == world.states()
+    told = world.events(conversation, Told)
+    world.take(world.ours("r1", minutes=1, to="ola", thread="m1", mark=mark_of(world)))
+    assert (["sent", "sent", "failed"], told) == (world.states(), world.events(conversation, Told))
 
 
 def test_an_echo_of_a_cancelled_reply_still_counts(world):

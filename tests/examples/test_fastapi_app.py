@@ -17,6 +17,8 @@ from supportflow.testing.platforms.messenger import MessengerPlatform
 
 PLACE = "http://shop.example/webhooks/messenger"
 
+pytestmark = pytest.mark.xdist_group("fastapi")  # one process loads it, not each
+
 
 class Full(SQLiteStore):
     """A store whose disk is full."""

@@ -153,7 +153,7 @@ def test_what_is_neither_fact_nor_command(what):
 
 def test_naive_times_are_refused():
     """Regression: they got into the log, and failed when they were compared."""
-    with pytest.raises(InvalidValue, match="now is .*pass an aware datetime"):
+    with pytest.raises(InvalidValue, match=r"now is .*pass an aware datetime"):
         decide(after(said(0)), Reply("r", ANN), datetime(2026, 1, 1))  # noqa: DTZ001
     noon = datetime(2026, 1, 1, 12, tzinfo=timezone(timedelta(hours=2)))
     assert UTC is only(decide(after(said(0)), Reply("r", ANN), noon)).at.tzinfo
@@ -568,7 +568,8 @@ def test_what_is_resolved_is_not_dismissed():
 
 def test_decisions_follow_what_they_are_about():
     """Regression: where the platform's clock is ahead, a dismissal came before the message
-    that it dismissed, which reopened the conversation; a reading lost to it likewise."""
+    that it dismissed, which reopened the conversation; a reading lost to it likewise.
+    """
     ahead = after(said(10, reading=SPAM))
     ended = apply(ahead, (Dismiss(ANN, "spam"), 9, Unread))
     assert (State.resolved, None) == (ended.state, ended.waiting_since)

@@ -8,7 +8,6 @@ import pytest
 from supportflow.errors import InvalidValue
 from supportflow.events import (
     EVENTS,
-    Absorbed,
     Announced,
     Assigned,
     Cancelled,
@@ -354,7 +353,8 @@ def test_a_receipt_is_nothing_that_somebody_else_said():
 
 def test_an_outcome_counts_if_its_step_did():
     """Regression: a step that was no longer legal left the outcome of a conversation
-    that was not resolved."""
+    that was not resolved.
+    """
     angry = after(said(0), queued(1, "r", R), said(2, COMPLAINT))
     late = evolve(angry, told(3, R, name="r", covers=at(0), outcome=Answered()))
     assert (State.received, None) == (late.state, late.outcome)
@@ -484,12 +484,13 @@ def test_nothing_merged_into_nothing():
 @pytest.mark.parametrize("lengths", [(80, 1), (1, 80), (80, 80)])
 def test_long_conversations_merge_within_bounds(lengths):
     """Regression: a merged snapshot kept twice the marks, and lost questions that were open
-    among those that it had folded away."""
+    among those that it had folded away.
+    """
     first, second = (
         [said(2 * n, name=f"{who}{n}") for n in range(length)]
         for who, length in zip("ab", lengths, strict=True)
     )
-    source, target = merged(*pair(*first, others=second))
+    _, target = merged(*pair(*first, others=second))
     assert len(target.marks) <= MAX_MARKS
     assert T0 == target.waiting_since
 

@@ -113,7 +113,8 @@ def test_where_a_message_belongs(conversation, at, reading, expected):
 
 def test_a_conversation_begins_only_behind_what_is_known():
     """Regression: a message older than an answer that is known already began a conversation
-    of its own, in which the answer could not be seen."""
+    of its own, in which the answer could not be seen.
+    """
     answered = resolved(marks=(Mark(AT + 20 * DAY, Marked.told, "r"),))
     assert belongs(answered, AT + 10 * DAY, Unread)
     assert not belongs(answered, AT + 21 * DAY, Unread)

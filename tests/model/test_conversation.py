@@ -130,5 +130,6 @@ def test_a_conversation_is_frozen():
 )
 def test_unanswered(fields, expected):
     """Somebody waits, and no answer to what they wrote is on its way: held ones, older ones
-    and those that answer nobody do not count."""
+    and those that answer nobody do not count.
+    """
     assert expected is conversation(**fields).unanswered

@@ -9,7 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supportflow.errors import InvalidValue
-from supportflow.model import AUTOMATIC, NATIVE, Agent, AgentKind, Intent, Secret, State, Step, aware
+from supportflow.model import (
+    AUTOMATIC,
+    NATIVE,
+    Agent,
+    AgentKind,
+    Intent,
+    Secret,
+    State,
+    Step,
+    aware,
+)
 from supportflow.model.values import member, steps_of, strings
 
 
@@ -59,7 +69,7 @@ def test_members_are_found_by_name():
 @pytest.mark.parametrize("name", ["sapm", "", None, 3, "x" * 5000, ["spam"]])
 def test_unknown_members_are_refused(name):
     """The error is ours, short, and lists what there is."""
-    with pytest.raises(InvalidValue, match="intent is .*; it is one of complaint, question") as e:
+    with pytest.raises(InvalidValue, match=r"intent is .*; it is one of complaint, question") as e:
         member(Intent, name, "intent")
     assert len(str(e.value)) < 250
 
@@ -105,5 +115,5 @@ def test_aware_times_become_utc():
 @pytest.mark.parametrize("time", [datetime(2026, 1, 1), None, "2026-01-01", 0])  # noqa: DTZ001
 def test_naive_times_are_refused(time):
     """The error names the argument and what it was."""
-    with pytest.raises(InvalidValue, match="promised is .*; pass an aware datetime"):
+    with pytest.raises(InvalidValue, match=r"promised is .*; pass an aware datetime"):
         aware(time, "promised")

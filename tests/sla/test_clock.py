@@ -463,7 +463,8 @@ def test_a_long_history_keeps_where_the_conversation_stands(marks):
 
 def test_settling_forgets_no_step_behind_open_promises():
     """Regression: where a promise was always open, steps and answers of old were dropped,
-    and the first question, answered long ago, got a bogus breach."""
+    and the first question, answered long ago, got a bogus breach.
+    """
     marks = [ask(0, playbook="complaint"), tell(1, A, due=99)]
     for minute in range(2, 90, 2):
         marks += [ask(minute, playbook="complaint"), tell(minute + 1, due=minute + 99)]
@@ -474,7 +475,8 @@ def test_settling_forgets_no_step_behind_open_promises():
 
 def test_a_flood_of_questions_stays_bounded():
     """Of very many only the first ones and the last are carried on, and the wait counts from
-    the first."""
+    the first.
+    """
     base, kept = bounded([ask(minute) for minute in range(1000)], MAX_MARKS)
     assert len(base.asks) <= MAX_MARKS // 2
     assert at(0) == fold(base, kept).waiting_since
@@ -483,7 +485,8 @@ def test_a_flood_of_questions_stays_bounded():
 
 def test_late_marks_of_settled_times_are_history():
     """Behind an answer that was folded away, an older question, answer or promise that
-    arrives late neither waits nor takes steps."""
+    arrives late neither waits nor takes steps.
+    """
     base, kept = bounded([ask(0), tell(10, R), ask(20), tell(30)], 2)
     assert (at(20), at(10)) == (kept[0].at, base.until)
     before = fold(base, kept)

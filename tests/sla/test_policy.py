@@ -191,7 +191,8 @@ class Unnamed(Own):
 
 def test_a_policy_of_ones_own_has_a_version():
     """Its own word, or its class's name: never the address in memory, which changes with
-    each process and would have every conversation judged anew."""
+    each process and would have every conversation judged anew.
+    """
     assert "2026-01" == policy_version(Named())
     assert policy_version(Own()) == policy_version(Own())
     assert policy_version(Own()) != policy_version(Unnamed())

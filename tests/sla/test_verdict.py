@@ -345,7 +345,8 @@ END = 10**5
 @given(days(), st.lists(st.integers(0, 2000)), st.lists(st.integers(0, 2000)))
 def test_any_schedule_announces_the_same_breaches(day, some, others):
     """Early, late, often or once at the end: the same breaches, each once, and at the end
-    nothing is left. Warnings depend on when somebody looks; breaches do not."""
+    nothing is left. Warnings depend on when somebody looks; breaches do not.
+    """
     first, snapshot = lived(day, [*some, END])
     second, _ = lived(day, [*others, END])
     assert len(first) == len(set(first))

@@ -25,7 +25,7 @@ def test_every_kind_is_drawn(strategy, kinds):
     """No member of a union is out of reach."""
     seen = set()
 
-    @settings(max_examples=400, phases=[Phase.generate], database=None)
+    @settings(max_examples=300, phases=[Phase.generate], database=None)
     @given(strategy)
     def draw(value):
         seen.add(type(value))

@@ -67,7 +67,8 @@ def _late(core: Core, limit: int) -> Program[dict[str, list[Announce]]]:
 
 
 def _lateness(row: Row) -> Announce:
-    why = f"it should have left by now, and is {row.state}: {row.posting.hold or row.last_error}"
+    reason = row.posting.hold or row.last_error or "nothing is known to be wrong with it"
+    why = f"it should have left by now, and is {row.state}: {reason}"
     return Announce(f"late:{row.posting.reply}", "reply_late", row.posting.deadline, why)
 
 

@@ -197,13 +197,10 @@ class Batch:
         if id is None or message.visibility is not Visibility.public:
             return None
         first = yield from self.conversation(id)
-        if first.customer == message.author.id:
-            return None
         if message.parent or message.thread:
             return first.bystander_of or first.id
-        if first.bystander_of is None:
-            root = conversation_id(self.channel, thread, message.author.id)
-            self.apply(first, (Linked(self.now, root),))
+        root = conversation_id(self.channel, thread, message.author.id)
+        self.apply(first, (Linked(self.now, root),))
         return None
 
     def for_answer(self, fact: Outbound, thread: str) -> Program[Conversation | None]:

@@ -29,6 +29,8 @@ from supportflow.text import skeleton, storable
 
 __all__ = ["Draft", "checked", "findings", "texts_of", "window_end"]
 
+#: What `supportflow.stores.erasure` puts before the ids of whom it erased.
+_ERASED = "erased-"
 #: How far back canned texts are counted. Ours.
 _LATELY = timedelta(days=7)
 
@@ -139,6 +141,8 @@ def _answered(conversation: Conversation, draft: Draft, loaded: Loaded) -> Messa
     stored = loaded.messages.get((conversation.channel, *key))
     if stored is None or stored.conversation != conversation.id:
         raise NotFound(f"no message {key!r} in {conversation.id}; it may have been erased")
+    if stored.message.author.id.startswith(_ERASED):
+        raise NotFound(f"the customer of {conversation.id} was erased and cannot be answered")
     if stored.direction is not Direction.inbound:
         raise InvalidValue(f"message {key!r} is our own; answer one of the customer's")
     return stored.message

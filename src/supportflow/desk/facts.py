@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import attrs
@@ -74,7 +74,7 @@ def _outbound(batch: Batch, fact: Outbound) -> Program[None]:
     message = fact.message
     row = batch.by_mark.get(fact.mark or "") or batch.by_remote.get(message.id)
     if row is not None:
-        yield from _echo(batch, row, Receipt(message.id, message.at, message.permalink))
+        yield from _echo(batch, row, message.id, message.at, message.permalink)
         return
     if batch.is_duplicate(message.key):
         batch.duplicates += 1
@@ -89,7 +89,7 @@ def _outbound(batch: Batch, fact: Outbound) -> Program[None]:
         return
     row = yield from _unmarked_echo(batch, conversation, message)
     if row is not None:
-        yield from _echo(batch, row, Receipt(message.id, message.at, message.permalink))
+        yield from _echo(batch, row, message.id, message.at, message.permalink)
         return
     batch.recorded += 1
     conversation = batch.decided(conversation, fact, batch.read(message))
@@ -163,13 +163,16 @@ def _unmarked_echo(
     return None
 
 
-def _echo(batch: Batch, row: Row, receipt: Receipt) -> Program[None]:
+def _echo(
+    batch: Batch, row: Row, remote: str, at: datetime, permalink: str | None = None
+) -> Program[None]:
     """Take an echo of our own reply: if it comes before the answer, it is the receipt."""
     known = row.state is RowState.sent
-    if row.id in batch.settlements or (known and receipt.id in {None, row.remote_id}):
+    if row.id in batch.settlements or (known and row.remote_id == remote):
         batch.duplicates += 1
         return
     batch.recorded += 1
+    receipt = Receipt(remote, at, permalink)
     # Known under another id: the store then reports that the platform has it twice.
     batch.settlements[row.id] = Settlement(row.id, row.fence, RowState.sent, receipt, how="echo")
     posting = row.posting
@@ -179,8 +182,7 @@ def _echo(batch: Batch, row: Row, receipt: Receipt) -> Program[None]:
     by = Agent("unknown", posting.outgoing.by)
     told = PartTold(posting.reply, posting.part, receipt, by)
     conversation = batch.decided(conversation, told)
-    if receipt.id is not None:
-        yield from batch.unite(receipt.id, conversation.thread)
+    yield from batch.unite(remote, conversation.thread)
 
 
 def _edit(batch: Batch, fact: Edit) -> Program[None]:
@@ -239,7 +241,7 @@ def _reaction(batch: Batch, fact: Reaction) -> Program[None]:
 def _status(batch: Batch, fact: StatusReport) -> Program[None]:
     row = batch.by_mark.get(fact.mark or "") or batch.by_remote.get(fact.id)
     if row is not None and row.state is not RowState.sent and row.id not in batch.settlements:
-        yield from _echo(batch, row, Receipt(fact.id, fact.at))
+        yield from _echo(batch, row, fact.id, fact.at)
     message = Message(*key_of(fact), Author(""), fact.reason, fact.at, parent=fact.id)
     about = row.posting.conversation if row else None
     yield from _beside(batch, fact, message, Direction.note, about)

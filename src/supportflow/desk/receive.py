@@ -53,7 +53,9 @@ def _read(target: Receives, channel: str, webhook: Webhook) -> Delivery | Respon
     if len(webhook.body) > MAX_BODY:  # before anybody computes a signature over it
         return _refused(channel, webhook, 413, f"{len(webhook.body)} bytes")
     try:
-        return target.receive(webhook)
+        found: object = target.receive(webhook)
+        if not isinstance(found, Delivery):
+            raise TypeError(f"receive() returned {type(found).__name__}, not a Delivery")
     except WebhookRejected as error:
         return _refused(channel, webhook, error.status, str(error))
     except PayloadError as error:
@@ -63,6 +65,7 @@ def _read(target: Receives, channel: str, webhook: Webhook) -> Delivery | Respon
     except Exception as error:  # noqa: BLE001  # a channel may be anybody's code
         _log.exception("webhook_failed channel=%s: %s", channel, type(error).__name__)
         return Response(500, at=webhook.at)
+    return found
 
 
 def _refused(channel: str, webhook: Webhook, status: int, why: str) -> Response:

@@ -117,6 +117,10 @@ class Operation(Generic[P, T]):
         desk.__dict__[self.__name__] = method  # found there from now on, without this descriptor
         return method
 
+    def __call__(self, desk: Desk | AsyncDesk, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """Perform it on a desk, as `Desk.reply(desk, …)` does."""
+        return self.__get__(desk)(*args, **kwargs)
+
 
 class _Operations:
     """List, once, what a desk can do."""

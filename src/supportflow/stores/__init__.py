@@ -27,8 +27,8 @@ from supportflow.model import (
 )
 
 __all__ = [
-    "AsyncStore",
     "KEPT",
+    "AsyncStore",
     "Changes",
     "ChannelChange",
     "ChannelLease",
@@ -113,8 +113,10 @@ class Stored:
 
 @attrs.frozen
 class Removed:
-    """Ask a commit to mark a message as removed, or, if it is unknown, to remember that it
-    was: a message that arrives after its own deletion is stored as removed.
+    """Ask a commit to mark a message as removed.
+
+    If the message is unknown, the removal is remembered: one that arrives after its own
+    deletion is stored as removed.
 
     Args:
         key: The message's key.
@@ -313,12 +315,12 @@ class ChannelChange:
     """
 
     channel: str
-    cursor: str | None | Kept = KEPT
+    cursor: str | Kept | None = KEPT
     credentials: Mapping[str, Secret] | Kept = KEPT
     learned: Mapping[str, Any] | Kept = KEPT
-    paused_until: datetime | None | Kept = KEPT
+    paused_until: datetime | Kept | None = KEPT
     needs_auth: str | Kept = KEPT
-    checked_at: datetime | None | Kept = KEPT
+    checked_at: datetime | Kept | None = KEPT
     fault: str | Kept = KEPT
 
     def applied_to(self, state: ChannelState) -> ChannelState:

@@ -18,7 +18,7 @@ from supportflow.stores import (
     Work,
     Worker,
 )
-from supportflow.stores import memory_outbox as outbox
+from supportflow.stores.memory_claim import begin, claim
 from supportflow.stores.memory_commit import commit, erase
 from supportflow.stores.memory_read import find, load, log
 from supportflow.stores.memory_tables import Tables
@@ -63,12 +63,12 @@ class MemoryStore:
     def claim(self, work: Work, worker: Worker, limit: int) -> Sequence[Claimed]:
         """See `Store.claim`."""
         with self._tables.transaction():
-            return outbox.claim(self._tables, work, worker, limit, self._now())
+            return claim(self._tables, work, worker, limit, self._now())
 
     def begin(self, claimed: Claimed) -> bool:
         """See `Store.begin`."""
         with self._tables.transaction():
-            return outbox.begin(self._tables, claimed, self._now())
+            return begin(self._tables, claimed, self._now())
 
     def find(self, query: Query) -> Results:
         """See `Store.find`."""

@@ -65,11 +65,14 @@ _KIT = (
     "supportflow.testing.store_outbox",
     "supportflow.testing.store_pages",
     "supportflow.testing.store_reconcile",
+    "supportflow.testing.store_settling",
+    "supportflow.testing.store_texts",
     "supportflow.testing.store_writers",
 )
 
-if "pytest" in sys.modules:
-    sys.modules["pytest"].register_assert_rewrite(*_KIT)
+_pytest = sys.modules.get("pytest")
+if _pytest is not None:
+    _pytest.register_assert_rewrite(*_KIT)
 
 
 def __getattr__(name: str) -> Any:

@@ -103,12 +103,21 @@ class OutboxMachine(TwoStores):
             if end not in {None, RowState.claimed, RowState.sending}:
                 self._settled(claims, Settlement("", 0, RowState(end)))
 
-    @rule(pick=picks, kind=st.sampled_from((WorkKind.send, WorkKind.reconcile)))
-    def take_over(self, pick: int, kind: WorkKind) -> None:
-        """Let all leases end, and take what is there."""
+    @rule(
+        pick=picks,
+        kind=st.sampled_from((WorkKind.send, WorkKind.reconcile)),
+        late=st.sampled_from((RowState.failed, RowState.pending, RowState.sent)),
+    )
+    def take_over(self, pick: int, kind: WorkKind, late: RowState) -> None:
+        """Let all leases end and take what is there; then its old owner wakes up and speaks."""
         self.clock.advance(LEASE)
         self._claimed(WorkKind.reap, 3, pick, {})
+        before = len(self.claims)
         self._claimed(kind, 1, pick + 1, {})
+        for claims in self.claims[before:]:
+            name = claims[0].row and claims[0].row.id
+            old = next(pair for pair in self.claims if pair[0].row and pair[0].row.id == name)
+            self._settled(old, Settlement("", 0, late))
 
     def _claimed(self, kind: WorkKind, limit: int, pick: int, hold_for: Any) -> None:
         who = self.workers[pick % len(self.workers)]

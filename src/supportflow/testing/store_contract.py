@@ -14,6 +14,8 @@ from supportflow.testing.store_messages import MessageContract
 from supportflow.testing.store_outbox import OutboxContract
 from supportflow.testing.store_pages import PageContract
 from supportflow.testing.store_reconcile import ReconcileContract
+from supportflow.testing.store_settling import SettlingContract
+from supportflow.testing.store_texts import TextContract
 from supportflow.testing.store_writers import Factory, ProcessContract, WriterContract
 
 __all__ = ["SharedStoreContract", "StoreContract"]
@@ -21,9 +23,11 @@ __all__ = ["SharedStoreContract", "StoreContract"]
 
 class StoreContract(
     CommitContract,
+    TextContract,
     MessageContract,
     PageContract,
     OutboxContract,
+    SettlingContract,
     ReconcileContract,
     ErasureContract,
     WriterContract,

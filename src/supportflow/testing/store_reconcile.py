@@ -27,6 +27,11 @@ REAP, RECONCILE, POLL = WorkKind.reap, WorkKind.reconcile, WorkKind.poll
 class ReconcileContract:
     """Prove what holds for reaping, reconciling and the leases of polls."""
 
+    def test_workers_are_never_the_same(self, store: Store) -> None:
+        """Every worker has an id of its own."""
+        ids = [store.worker().id for _ in range(5)]
+        assert len(set(ids)) == 5
+
     def test_a_live_owner_keeps_its_rows(self, store: Store, clock: FakeClock) -> None:
         """Before its lease is over, nobody takes a row from a worker that lives."""
         sending(store, store.worker(), "a")

@@ -108,8 +108,8 @@ def values(kind: type[T]) -> st.SearchStrategy[T]:
 
     Example:
         >>> from hypothesis import find
-        >>> find(values(Refund), lambda refund: refund.amount > 5)
-        Refund(amount=Decimal('6.00'), currency='AAA')
+        >>> find(values(Refund), lambda refund: refund.amount > 5).currency
+        'AAA'
     """
     known: Any = kind
     hints = get_type_hints(known)

@@ -1,0 +1,566 @@
+"""Kill senders: a program that starts workers on one file, kills them, and reports what was posted.
+
+Both local platforms are processes of their own: each keeps the truth, and commits faults on a
+fifth of all requests. A worker is a desk on one SQLite file in a process of its own; it says over
+a pipe which step of sending it is about to take or has taken, and waits for leave, so that it is
+killed exactly there; others run freely and are killed at any moment. Nothing sleeps: the time of
+the platforms and of every worker is set by this program.
+
+Workers are forked from this process, which has imported everything: it holds no thread and no
+store. (Over 300 lines, because workers, platforms and the killing explain each other.)
+"""
+
+from __future__ import annotations
+
+import gc
+import http.client
+import json
+import logging
+import os
+import random
+import re
+import select
+import signal
+import sys
+import threading
+import traceback
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar, NoReturn
+
+import attrs
+import httpx
+
+from supportflow import Desk
+from supportflow.channels import Ambiguous
+from supportflow.channels.mastodon import Mastodon
+from supportflow.channels.messenger import Messenger
+from supportflow.desk import deliver
+from supportflow.errors import TransportError
+from supportflow.flow import Call, Effect, Wait
+from supportflow.http import Request, Webhook
+from supportflow.model import Author, Inbound, Message, Receipt
+from supportflow.stores import RowState, Work, WorkKind
+from supportflow.stores.sqlite import SQLiteStore
+from supportflow.testing.platforms import messages
+from supportflow.testing.platforms.mastodon import MastodonPlatform
+from supportflow.testing.platforms.messenger import MessengerPlatform
+from supportflow.transport import Transport
+
+START = datetime(2026, 3, 2, 9, tzinfo=UTC)
+NETWORKS = ("mastodon", "messenger")
+#: Faults of the wire, on a fifth of all requests: what is no write meets those that fit a read.
+FAULTS = (
+    "response_lost",
+    "error_after",
+    "error_before",
+    "late",
+    "cut",
+    "rate_limited",
+    "no_id",
+    "truncated",
+    "reset_before",
+)
+#: The steps after which the platform may have it and the file does not say so: the most delicate.
+IN_DOUBT = re.compile(r"begin|post|commit \w")
+#: How long a worker waits for an answer, in seconds: only a platform that is told to holds one.
+PATIENCE = 0.3
+
+# --- platforms ---------------------------------------------------------------------------
+
+
+class Watched:
+    """Let time pass for another process, once nobody else is connected; hand over webhooks."""
+
+    def command(self, request: messages.Request) -> messages.Reply | None:
+        """Do a command of this program, or one of every platform's."""
+        if request.path != "/_control/forward":
+            return super().command(request)
+        server = self._listener._server
+        with server._guard:
+            others = set(server._open) - {threading.current_thread()}
+        for other in others:
+            other.join()
+        self.advance(timedelta(seconds=request.json()["seconds"]))
+        return messages.Reply.json(self.written())
+
+    def written(self) -> list[tuple[dict[str, str], str]]:
+        """Return what the platform tells by webhooks, from the beginning."""
+        return []
+
+
+class WatchedMastodon(Watched, MastodonPlatform):
+    """Mastodon as most servers that speak its API are: a key protects nobody there."""
+
+
+class WatchedMessenger(Watched, MessengerPlatform):
+    """Messenger, whose webhooks are fetched by whoever wants them."""
+
+    def written(self) -> list[tuple[dict[str, str], str]]:
+        """Return every webhook, from the beginning."""
+        self.deliver()
+        return [(dict(each.headers), each.body.decode()) for each in self.hooks.deliveries]
+
+
+def platform_of(network: str) -> MastodonPlatform | MessengerPlatform:
+    """Make a platform whose time stands still unless it is told."""
+    if network == "mastodon":
+        return WatchedMastodon(
+            clock=lambda: START,
+            control=True,
+            honours_keys=False,
+            rate_limit=1_000_000,
+            posts_limit=1_000_000,
+        )
+    made = WatchedMessenger(clock=lambda: START, control=True)
+    made.deliver_to(lambda method, headers, query, body: 200)
+    return made
+
+
+class Process:
+    """Run a platform in another process, until it is told to end."""
+
+    def __init__(self, network: str) -> None:
+        alive, self._life = os.pipe()
+        told, tell = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.close(self._life)
+            leave(lambda: self._serve(network, alive, tell))
+        os.close(alive)
+        os.close(tell)
+        with open(told, encoding="utf-8") as lines:  # noqa: PTH123  # a descriptor has no path
+            self.url, credentials = lines.read().split("\n")
+        self.credentials: dict[str, str] = json.loads(credentials)
+
+    @staticmethod
+    def _serve(network: str, alive: int, tell: int) -> None:
+        with platform_of(network) as platform:
+            os.write(tell, f"{platform.url}\n{json.dumps(dict(platform.credentials()))}".encode())
+            os.close(tell)
+            os.read(alive, 1)
+
+    def ask(self, method: str, what: str, **fields: object) -> Any:
+        """Give a command, over a connection of its own: those before it are known by then."""
+        connection = http.client.HTTPConnection(self.url.removeprefix("http://"))
+        connection.request(method, f"/_control/{what}", json.dumps(fields))
+        answer = connection.getresponse()
+        body = json.loads(answer.read())
+        connection.close()
+        if answer.status != 200:
+            raise AssertionError(f"{method} {what}: {body}")
+        return body
+
+    def end(self) -> None:
+        """Let it end; it fails if it failed while it answered."""
+        os.close(self._life)
+        if os.waitpid(self.pid, 0)[1] != 0:
+            raise AssertionError("a platform failed")
+
+
+def leave(work: Callable[[], None]) -> None:
+    """Do the work of a forked process, and end it without any clearing up."""
+    status = 1
+    try:
+        work()
+        status = 0
+    except BaseException:  # it is the end of the process
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
+# --- workers -----------------------------------------------------------------------------
+
+
+class Announcing(Desk):
+    """Say of every effect that it comes, and that it was had."""
+
+    step: Callable[[str], None]
+    phase = "start"
+
+    def _answer(self, effect: Effect) -> Any:
+        if isinstance(effect, Wait):
+            return None
+        name = self._name(effect)
+        self.step(f"before {name}")
+        try:
+            return super()._answer(effect)
+        finally:
+            self.step(f"after {name}")
+
+    def _name(self, effect: Request | Call) -> str:
+        if isinstance(effect, Request):
+            return f"{self.phase} {'post' if effect.posts else 'read'}"
+        if effect.method == "claim":
+            self.phase = effect.args[0].kind.value
+        ends = effect.args[0].settlements if effect.method == "commit" else ()
+        return " ".join([self.phase, effect.method, *(each.state.value for each in ends)])
+
+
+class Traced(httpx.HTTPTransport):
+    """Say how far a request that posts has come."""
+
+    step: Callable[[str], None]
+    _STAGES: ClassVar = {
+        "connection.connect_tcp.complete": "connected",
+        "http11.send_request_headers.complete": "half written",
+        "http11.send_request_body.complete": "written",
+        "http11.receive_response_headers.complete": "half answered",
+    }
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Perform a request."""
+        if request.method == "POST":
+            request.extensions = {**request.extensions, "trace": self._trace}
+        return super().handle_request(request)
+
+    def _trace(self, event: str, info: object) -> None:
+        if event in self._STAGES:
+            self.step(f"post {self._STAGES[event]}")
+
+
+@attrs.define
+class World:
+    """Hold what workers share: the file, the channels and the time."""
+
+    path: str
+    channels: tuple[Any, ...]
+    wire: Traced
+    now: datetime = START
+
+    def desk(self, step: Callable[[str], None]) -> Announcing:
+        """Make a worker's desk."""
+        now = self.now
+        self.wire.step = step
+        client = httpx.Client(transport=self.wire, timeout=PATIENCE, trust_env=False)
+        transport = Transport(client, sleep=lambda seconds: None, clock=lambda: now)
+        store = SQLiteStore(self.path, clock=lambda: now)
+        desk = Announcing(
+            store, self.channels, transport=transport, clock=lambda: now, etiquette=()
+        )
+        desk.step = step
+        return desk
+
+
+class Worker:
+    """Start a process that does something with a desk.
+
+    Args:
+        world: What it shares with others.
+        work: What it does.
+        asks: Whether it waits for leave at each step.
+    """
+
+    def __init__(
+        self, world: World, work: Callable[[Announcing], object], *, asks: bool = False
+    ) -> None:
+        self.steps, telling = os.pipe()
+        asking, self._leave = os.pipe()
+        self._text, self._lines = b"", deque[str]()
+        self.result: Any = None
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.close(self.steps)
+            os.close(self._leave)
+
+            def step(name: str) -> None:
+                os.write(telling, f"{name}\n".encode())
+                if asks:
+                    os.read(asking, 1)
+
+            def whole() -> None:
+                desk = world.desk(step)
+                result = work(desk)
+                desk.close()
+                os.write(telling, f"={json.dumps(result)}\n".encode())
+
+            leave(whole)
+        os.close(telling)
+        os.close(asking)
+
+    def next(self) -> str | None:
+        """Return the next step that it announces; None when its work is done."""
+        while not self._lines:
+            said = os.read(self.steps, 65_536)
+            if not said:
+                return None
+            *lines, self._text = (self._text + said).split(b"\n")
+            self._lines.extend(line.decode() for line in lines)
+        line = self._lines.popleft()
+        if not line.startswith("="):
+            return line
+        self.result = json.loads(line[1:])
+        return None
+
+    def go_on(self) -> None:
+        """Let it take its step."""
+        os.write(self._leave, b".")
+
+    def end(self, *, kill: bool = False) -> bool:
+        """Wait for its end, or bring it about; return whether it was killed."""
+        if kill:
+            os.kill(self.pid, signal.SIGKILL)
+        while self.next() is not None:
+            pass
+        os.close(self.steps)
+        os.close(self._leave)
+        status = os.waitpid(self.pid, 0)[1]
+        if status not in (0, signal.SIGKILL):
+            raise AssertionError(f"a worker failed by itself: {status}")
+        return status == signal.SIGKILL
+
+
+# --- what workers do ---------------------------------------------------------------------
+
+Hooks = list[tuple[dict[str, str], str]]
+
+
+def taken(desk: Announcing, hooks: Hooks) -> None:
+    """Take webhooks in."""
+    desk.phase = "receive"
+    for headers, body in hooks:
+        hook = Webhook("POST", body.encode(), desk._core.now(), headers)
+        answer = desk.receive("messenger", hook)
+        if answer.status != 200:
+            raise AssertionError(f"a genuine webhook was answered {answer.status}")
+    desk.phase = "start"
+
+
+def opened(desk: Announcing, hooks: Hooks) -> None:
+    """Take in what customers wrote."""
+    desk.poll()
+    taken(desk, hooks)
+
+
+def asked(desk: Announcing, numbers: range) -> list[tuple[str, int]]:
+    """Queue answers to every customer; return what must be sent then."""
+    rows = []
+    for conversation in desk.inbox(limit=1000):
+        for number in numbers:
+            key = f"{conversation.id} {number}"
+            desk.reply(conversation.id, f"Answer {number}.", key=key)
+            rows.append((key, 0))
+    return rows
+
+
+def sent(desk: Announcing, hooks: Hooks, channel: str | None, limit: int) -> int:
+    """Do what a worker does; return how many rows are still on their way."""
+    taken(desk, hooks)
+    desk.deliver(channel=channel, limit=limit)
+    desk.step = lambda name: None
+    going = ("pending", "claimed", "sending", "unknown")
+    return len(desk.outbox(states=going, held=False, limit=10_000))
+
+
+class Off:
+    """Be a network that is switched off."""
+
+    def send(self, request: Request) -> NoReturn:
+        """Fail."""
+        raise TransportError("off", sent=False)
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+def warm(channels: tuple[Any, ...]) -> None:
+    """Make what is made at first use, so that no worker has to: all it does is in memory."""
+    desk = Announcing(SQLiteStore(":memory:"), channels, transport=Off(), etiquette=())
+    desk.step = lambda name: None
+    for channel in channels:
+        author = Author("1", handle="ola")
+        visibility = channel.traits.visibilities[-1]
+        message = Message(
+            channel.name, "status", "1", author, "Hi", desk._core.now(), "1", visibility=visibility
+        )
+        desk.intake(channel.name, [Inbound(message)])
+    asked(desk, range(1))
+    sent(desk, [], None, 1)
+    desk.close()
+    gc.collect()
+    gc.freeze()
+
+
+# --- killing -----------------------------------------------------------------------------
+
+
+class Campaign:
+    """Let workers send, kill them, and count where.
+
+    Args:
+        path: The file.
+        customers: How many customers write on each network.
+        seed: The seed of all dice.
+    """
+
+    def __init__(self, path: str, customers: int, seed: int) -> None:
+        self.dice = random.Random(seed)
+        self.platforms = {network: Process(network) for network in NETWORKS}
+        self.world = World(path, tuple(self._channels()), Traced())
+        warm(self.world.channels)
+        self.killed = Counter[str]()
+        self.round = 1
+        self.hooks: Hooks = []
+        self.taken = 0
+        self.rows: list[tuple[str, int]] = []
+        self.queued = 0
+        for number in range(customers):
+            name, text = f"customer{number}", f"My parcel {number} is lost."
+            self._ask("mastodon", "act", **{"as": name, "do": "post", "text": f"@shop {text}"})
+            self._ask("messenger", "act", customer=name, do="write", text=text)
+        self.forward(1)
+        self.run(opened, self.hooks)
+        self.taken = len(self.hooks)
+        self.queue(3)
+        for network in NETWORKS:
+            self.platforms[network].ask("PUT", "faults", rate=0.2, kinds=FAULTS, seed=seed)
+
+    def _channels(self) -> Iterable[Any]:
+        for network, platform in self.platforms.items():
+            known = platform.credentials
+            if network == "mastodon":
+                yield Mastodon(platform.url, token=known["token"])
+            else:
+                names = ("page_id", "token", "app_secret", "verify_token")
+                yield Messenger(**{n: known[n] for n in names}, base_url=platform.url)
+
+    def _ask(self, network: str, what: str, **fields: object) -> Any:
+        return self.platforms[network].ask("POST", what, **fields)
+
+    def forward(self, seconds: float) -> None:
+        """Let every request end that has left, and then time pass."""
+        self.world.now += timedelta(seconds=seconds)
+        self._ask("mastodon", "forward", seconds=seconds)
+        self.hooks = self._ask("messenger", "forward", seconds=seconds)
+
+    def run(self, work: Callable[..., Any], *arguments: object) -> Any:
+        """Let a worker live."""
+        worker = Worker(self.world, lambda desk: work(desk, *arguments))
+        worker.end()
+        return worker.result
+
+    def queue(self, count: int) -> None:
+        """Write more answers to everybody."""
+        self.rows += self.run(asked, range(self.queued, self.queued + count))
+        self.queued += count
+
+    def kill_at_a_point(self) -> None:
+        """Kill a worker at the first point where few were killed: everywhere, in turn."""
+        network = self.dice.choice(NETWORKS)
+        hooks = self._some_hooks() if network == "messenger" else []
+        worker = Worker(self.world, lambda desk: sent(desk, hooks, network, 2), asks=True)
+        while (step := worker.next()) is not None:
+            point = f"{network}: {step}"
+            if self.killed[point] < self.round * (3 if IN_DOUBT.search(step) else 1):
+                self.killed[point] += worker.end(kill=True)
+                return
+            worker.go_on()
+        worker.end()
+        self._survived(worker, hooks)
+        self.round += 1
+
+    def kill_anywhere(self) -> None:
+        """Kill a worker at any moment."""
+        hooks = self._some_hooks()
+        worker = Worker(self.world, lambda desk: sent(desk, hooks, None, 5))
+        for _ in range(self.dice.randrange(60)):
+            if worker.next() is None:
+                break
+        select.select([worker.steps], [], [], self.dice.uniform(0, 0.003))
+        if worker.end(kill=True):
+            self.killed["anywhere"] += 1
+        else:
+            self._survived(worker, hooks)
+
+    def _some_hooks(self) -> Hooks:
+        return self.hooks[self.taken :] if self.dice.random() < 0.3 else []
+
+    def _survived(self, worker: Worker, hooks: Hooks) -> None:
+        self.taken += len(hooks)
+        if worker.result < 20:
+            self.queue(2)
+
+    def drain(self) -> int:
+        """Let workers live until nothing is on its way; return how many runs that took."""
+        for count in range(1, 200):
+            self.forward(61)
+            hooks = self.hooks[self.taken :]
+            self.taken += len(hooks)
+            if self.run(sent, hooks, None, 1000) == 0:
+                return count
+        raise AssertionError("it never ends")
+
+    def end(self) -> dict[str, Any]:
+        """End the platforms; return their truth and what was done."""
+        report = {
+            "rows": self.rows,
+            "killed": self.killed,
+            "truth": {n: p.ask("GET", "truth")["posts"] for n, p in self.platforms.items()},
+            "faults": {n: p.ask("GET", "faults")["struck"] for n, p in self.platforms.items()},
+        }
+        for platform in reversed(self.platforms.values()):
+            platform.end()
+        return report
+
+
+def main(path: str, kills: int, bug: str = "") -> dict[str, Any]:
+    """Kill workers; return what the platforms took, and what must have become of it."""
+    logging.disable()
+    BUGS[bug]()
+    campaign = Campaign(path, customers=8, seed=20260302)
+    while campaign.killed.total() < kills:
+        campaign.forward(campaign.dice.choice((1, 16, 61, 301)))
+        if campaign.killed.total() % 4:
+            campaign.kill_at_a_point()
+        else:
+            campaign.kill_anywhere()
+    drained = campaign.drain()
+    return {**campaign.end(), "drained": drained}
+
+
+# --- seeded bugs -------------------------------------------------------------------------
+
+
+def forget_doubt() -> None:
+    """Take what may have been posted for what was not."""
+    deliver._Attempt.unknown = deliver._Attempt.later
+
+
+def retry_the_dead() -> None:
+    """Send again what a dead worker was sending."""
+    claim = SQLiteStore.claim
+
+    def claim_and_forget(store: SQLiteStore, work: Work, worker: Any, limit: int) -> Any:
+        claims = claim(store, work, worker, limit)
+        if work.kind is WorkKind.reap:
+            dead = [(each.row.id,) for each in claims if each.row.state is RowState.unknown]
+            store._connection.executemany("UPDATE outbox SET state = 'pending' WHERE id = ?", dead)
+        return claims
+
+    SQLiteStore.claim = claim_and_forget
+
+
+def hope() -> None:
+    """Take what may have been posted for what was."""
+    unknown = deliver._Attempt.unknown
+
+    def hoped(attempt: Any, error: BaseException) -> Any:
+        if isinstance(error, Ambiguous):
+            return (yield from attempt.told(Receipt("surely", attempt.core.now())))
+        return (yield from unknown(attempt, error))
+
+    deliver._Attempt.unknown = hoped
+
+
+BUGS: dict[str, Callable[[], None]] = {
+    "": lambda: None,
+    "forget_doubt": forget_doubt,
+    "retry_the_dead": retry_the_dead,
+    "hope": hope,
+}
+
+if __name__ == "__main__":
+    place, number, *seeded = sys.argv[1:]
+    sys.stdout.write(json.dumps(main(place, int(number), *seeded)))

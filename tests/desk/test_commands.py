@@ -1,0 +1,229 @@
+"""Prove what agents may decide besides words, and that each decision is recorded once."""
+
+import pytest
+
+from supportflow import Agent, IllegalStep, InvalidValue, NotFound, Reading, Stale
+from supportflow.errors import Conflict
+from supportflow.events import (
+    Assigned,
+    Cancelled,
+    Classified,
+    Closed,
+    HandedOff,
+    Noted,
+    Tagged,
+)
+from supportflow.model import AgentKind, State
+from supportflow.stores import Direction
+
+
+def test_spam_is_dismissed_without_a_reply(world):
+    """It is closed with the reason, and nobody waits."""
+    conversation = world.open("m1")
+    world.desk.classify(conversation, "spam")
+    after = world.desk.dismiss(conversation, "an advertisement", agent="anna")
+    (closed,) = world.events(conversation, Closed)
+    assert (State.resolved, False) == (after.state, after.unanswered)
+    assert ("an advertisement", "anna") == (closed.outcome.reason, closed.by.id)
+
+
+def test_only_a_person_dismisses_whoever_wants_advantage(world):
+    """Mood alone never does, nor a bot; it takes a person who confirms it."""
+    conversation = world.open("m1")
+    world.desk.classify(conversation, "complaint", mood="furious")
+    for given in ({}, {"confirmed": True, "agent": Agent("robo", AgentKind.bot)}):
+        with pytest.raises(IllegalStep, match="confirmed=True"):
+            world.desk.dismiss(conversation, "wants a free phone", **given)
+    world.desk.dismiss(conversation, "wants a free phone", confirmed=True)
+    with pytest.raises(IllegalStep, match="resolved already"):
+        world.desk.dismiss(conversation, "again", confirmed=True)
+
+
+def test_dismissing_takes_back_replies_that_have_not_left(world):
+    """What was queued for somebody whom nobody answers any more is cancelled with it."""
+    conversation = world.open("m1")
+    world.desk.reply(conversation, "Hello.")
+    world.desk.dismiss(conversation, "wants a free phone", confirmed=True)
+    assert (["cancelled"], 0) == (world.states(), world.desk.deliver().sent)
+    assert 1 == len(world.events(conversation, Cancelled))
+
+
+def test_dismissing_needs_a_fresh_look_and_a_reason(world):
+    """Who dismisses what they read must have read everything; and must say why."""
+    read = world.desk.get(world.open("m1"))
+    world.take(world.said("m2", minutes=1, thread="m1"))
+    with pytest.raises(Stale):
+        world.desk.dismiss(read, "spam", confirmed=True)
+    for reason in ("", " ", None):
+        with pytest.raises(InvalidValue, match="reason"):
+            world.desk.dismiss(read.id, reason, confirmed=True)
+
+
+def test_a_merged_conversation_is_stale_for_dismissing_only(world):
+    """A tag follows the merge; a dismissal wants to have seen the whole."""
+    early = world.desk.get(world.open("m3", minutes=3, parent="m2"))
+    world.take(world.said("m2", minutes=2, parent="m1"))
+    assert "net/m1/ola#0" == world.desk.tag(early, "vip").id
+    with pytest.raises(Stale, match="became part of"):
+        world.desk.dismiss(early, "spam", confirmed=True)
+
+
+def test_a_person_says_what_it_is(world):
+    """Of the whole conversation, or of one message, with a complete reading or in short."""
+    conversation = world.open("m1")
+    world.desk.classify(conversation, "complaint", mood="angry", agent="anna")
+    after = world.desk.classify(
+        conversation, message=("post", "m1"), reading=Reading("question", reasons=["a\x00"])
+    )
+    first, second = world.events(conversation, Classified)
+    assert ("anna", None, "anna") == (first.reading.by, first.message, first.by.id)
+    assert (("post", "m1"), ("a\ufffd",)) == (second.message, second.reading.reasons)
+    assert after == world.desk.get(conversation)
+
+
+def test_what_cannot_be_classified_is_refused(world):
+    """Unknown words are refused with those that are known; unknown messages are named."""
+    conversation = world.open("m1")
+    world.open("x1", by="ben")
+    with pytest.raises(InvalidValue, match="intent is 'rant'; it is one of complaint"):
+        world.desk.classify(conversation, "rant")
+    with pytest.raises(InvalidValue, match="mood is 'hungry'"):
+        world.desk.classify(conversation, "question", mood="hungry")
+    with pytest.raises(InvalidValue, match="message is 'm1'"):
+        world.desk.classify(conversation, "question", message="m1")
+    for message in (("post", "m9"), ("post", "x1")):
+        with pytest.raises(NotFound, match="no message"):
+            world.desk.classify(conversation, "question", message=message)
+
+
+def test_assigning(world):
+    """To somebody, to nobody; the same again is no event."""
+    conversation = world.open("m1")
+    for to in ("anna", "anna", None):
+        world.desk.assign(conversation, to)
+    assert ["anna", None] == [event.to for event in world.events(conversation, Assigned)]
+
+
+def test_tagging(world):
+    """Labels are added and removed; what changes nothing is no event; each must be a word."""
+    conversation = world.open("m1")
+    world.desk.tag(conversation, "vip", "b2b", agent="anna")
+    after = world.desk.tag(conversation, "vip", "new\x00", remove=["b2b"])
+    world.desk.tag(conversation, "vip")
+    assert (("vip", "new\ufffd"), 2) == (after.tags, len(world.events(conversation, Tagged)))
+    for wrong in (("",), (5,)):
+        with pytest.raises(InvalidValue, match="labels"):
+            world.desk.tag(conversation, *wrong)
+    with pytest.raises(InvalidValue, match="list"):
+        world.desk.tag(conversation, remove="vip")
+
+
+def test_a_note_stays_inside(world):
+    """Its words are a message that never leaves the store, once for its key."""
+    conversation = world.open("m1")
+    for _ in range(2):
+        world.desk.note(conversation, "Called her.\x00", agent="anna", key="k1")
+    (note,) = [s for s in world.desk.messages(conversation) if s.direction is Direction.note]
+    assert ("Called her.\ufffd", "anna", "private") == (
+        note.message.text,
+        note.message.author.id,
+        note.message.visibility,
+    )
+    assert 1 == len(world.events(conversation, Noted))
+    assert () == world.desk.outbox()
+    for wrong in ("", " ", None):
+        with pytest.raises(InvalidValue, match="a note needs words"):
+            world.desk.note(conversation, wrong)
+
+
+def test_a_note_follows_a_merge(world):
+    """It is kept with the conversation that carries on."""
+    early = world.open("m3", minutes=3, parent="m2")
+    world.take(world.said("m2", minutes=2, parent="m1"))
+    world.desk.note(early, "Called her.")
+    assert 3 == len(world.desk.messages("net/m1/ola#0"))
+
+
+def test_handing_off(world):
+    """Another team carries on: recorded, with the reason; it must be named."""
+    conversation = world.open("m1")
+    after = world.desk.handoff(conversation, "billing", why="a refund", agent="anna")
+    (event,) = world.events(conversation, HandedOff)
+    assert ("billing", "a refund", "billing") == (event.to, event.why, after.handed_to)
+    for wrong in ("", None):
+        with pytest.raises(InvalidValue, match="to is"):
+            world.desk.handoff(conversation, wrong)
+
+
+def test_cancelling_a_reply(world):
+    """What has not left is taken back: the row is final, and the customer waits again."""
+    conversation = world.open("m1")
+    (pending,) = world.desk.reply(conversation, "Hello.").pending
+    after = world.desk.cancel(conversation, pending.id, why="a typing error", agent="anna")
+    assert (["cancelled"], True) == (world.states(), after.unanswered)
+    (event,) = world.events(conversation, Cancelled)
+    assert ("a typing error", "anna") == (event.why, event.by.id)
+    with pytest.raises(NotFound, match="no reply"):
+        world.desk.cancel(conversation, pending.id)
+
+
+def test_cancelling_what_was_told_in_part_takes_back_the_rest(world):
+    """The first part stays told; the others are taken back."""
+    conversation = world.open("m1")
+    (pending,) = world.desk.reply(conversation, ["One.", "Two."]).pending
+    world.platform.fail(None, taken=True)
+    world.platform.fail(503)
+    world.desk.deliver(limit=1)
+    world.desk.cancel(conversation, pending.id)
+    assert (["sent", "cancelled"], ["One."]) == (world.states(), world.platform.texts)
+
+
+def test_what_is_leaving_cannot_be_cancelled(world):
+    """While bytes may be on their way, nobody can say that it did not leave."""
+    conversation = world.open("m1")
+    (pending,) = world.desk.reply(conversation, "Hello.").pending
+    caught = []
+
+    def meanwhile(request):
+        for attempt in (
+            lambda: world.desk.cancel(conversation, pending.id),
+            lambda: world.desk.dismiss(conversation, "no", confirmed=True),
+        ):
+            with pytest.raises(Conflict, match="leaving") as refused:
+                attempt()
+            caught.append(refused.value)
+        raise TimeoutError
+
+    world.platform.fail(meanwhile)
+    world.desk.deliver()
+    assert (2, ["unknown"]) == (len(caught), world.states())
+    world.desk.cancel(conversation, pending.id)
+    assert ["cancelled"] == world.states()
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "kind"),
+    [
+        ("classify", ("question",), Classified),
+        ("assign", ("anna",), Assigned),
+        ("tag", ("vip",), Tagged),
+        ("note", ("Called her.",), Noted),
+        ("handoff", ("billing",), HandedOff),
+    ],
+)
+def test_a_repeated_key_changes_nothing(world, name, given, kind):
+    """The same command again returns the conversation as it is, even when that has changed."""
+    conversation = world.open("m1")
+    getattr(world.desk, name)(conversation, *given, key="k1")
+    world.desk.tag(conversation, "later")
+    found = world.desk.get(conversation)
+    assert found == getattr(world.desk, name)(conversation, *given, key="k1")
+    assert 1 + (kind is Tagged) == len(world.events(conversation, kind))
+
+
+def test_a_key_must_be_a_text(world):
+    """A key that means nothing is refused rather than taken for none."""
+    conversation = world.open("m1")
+    for key in ("", " ", 5):
+        with pytest.raises(InvalidValue, match="key is"):
+            world.desk.tag(conversation, "vip", key=key)
