@@ -258,6 +258,49 @@ def test_others_keep_their_httpx_log(server: Server, caplog: pytest.LogCaptureFi
     assert server.url in caplog.text
 
 
+@pytest.mark.parametrize(
+    "what",
+    [
+        Request("GET", "https://[::1"),
+        Request("GET", "https://example.org:port/"),
+        Request("GET", "https://example.org/", {"Authorization": "\u2603-canary"}),
+        Request("GET", "https://" + "a" * 70_000 + ".example.org/canary"),
+    ],
+)
+def test_what_cannot_be_a_request_never_leaves(
+    send: Callable[..., Response], what: Request
+) -> None:
+    """It is not sent, and the error shows nothing of what could not be encoded."""
+    with pytest.raises(TransportError) as caught:
+        send(what)
+    assert caught.value.sent is False
+    assert "canary" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_a_header_that_would_break_the_request_never_leaves(
+    send: Callable[..., Response], server: Server
+) -> None:
+    """A line end in a value cannot add a header of its own."""
+    with pytest.raises(TransportError) as caught:
+        send(Request("POST", server.url, {"X-Key": "a\nX-Other: canary"}, posts=True))
+    assert caught.value.sent is False
+    assert "canary" not in str(caught.value)
+    assert [] == server.heads
+
+
+def test_cookies_are_not_kept(server: Server) -> None:
+    """Two accounts on one server share no session through our pool."""
+    baked = b"HTTP/1.1 200 OK\r\nSet-Cookie: session=ola; Path=/\r\nContent-Length: 0\r\n\r\n"
+    server.script = lambda peer: peer.sendall(baked)
+    carrier = Transport()
+    for _ in range(2):
+        carrier.send(Request("GET", server.url))
+    carrier.close()
+    assert 2 == len(server.heads)
+    assert b"Cookie" not in server.heads[1]
+
+
 def test_one_pool_serves_many_requests(server: Server) -> None:
     """A connection that the server keeps open is used again."""
 
@@ -297,6 +340,23 @@ def test_a_missing_file_is_not_found(send: Callable[..., Response], tmp_path: Pa
     with pytest.raises(TransportError, match="cannot read") as caught:
         read(send, tmp_path)
     assert caught.value.sent is False
+
+
+def test_a_path_that_no_system_takes_is_an_error(send: Callable[..., Response]) -> None:
+    """A NUL in a path is refused with the reason, not with a crash."""
+    with pytest.raises(TransportError, match="cannot read") as caught:
+        send(Request("GET", "file:///tmp/a%00b"))
+    assert caught.value.sent is False
+
+
+def test_a_range_that_ends_before_it_begins_reads_nothing(
+    send: Callable[..., Response], tmp_path: Path
+) -> None:
+    """A negative length would read the whole file."""
+    path = tmp_path / "file"
+    path.write_bytes(b"0123456789")
+    with pytest.raises(TransportError, match="ends before it begins"):
+        read(send, path, "bytes=5-3")
 
 
 @pytest.mark.parametrize("asked", ["bytes=-5", "bytes=1-2,4-5", "lines=1-2", "bytes=1-"])

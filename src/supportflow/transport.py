@@ -14,8 +14,10 @@ import os
 import re
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing, closing
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -79,6 +81,8 @@ def read_file(request: Request, at: datetime) -> Response:
         raise TransportError(f"a file is only read, in one range of bytes: {path}", sent=False)
     first = int(asked[1])
     last = min(int(asked[2]), first + MAX_BODY - 1)
+    if last < first:
+        raise TransportError(f"a range ends before it begins: {asked[0]}", sent=False)
     try:
         with Path(path).open("rb") as file:
             total = os.fstat(file.fileno()).st_size
@@ -86,8 +90,8 @@ def read_file(request: Request, at: datetime) -> Response:
             body = file.read(last - first + 1)
     except FileNotFoundError:
         return Response(404, at=at)
-    except OSError as error:
-        raise TransportError(f"cannot read {path}: {error.strerror}", sent=False) from None
+    except (OSError, ValueError) as error:
+        raise TransportError(f"cannot read {path!r}: {error}", sent=False) from None
     if first >= total:
         return Response(416, {"Content-Range": f"bytes */{total}"}, at=at)
     headers = {"Content-Range": f"bytes {first}-{first + len(body) - 1}/{total}"}
@@ -102,7 +106,10 @@ def _is_loopback(host: str) -> bool:
 
 
 def _check(request: Request) -> None:
-    parts = urlsplit(request.url)
+    try:
+        parts = urlsplit(request.url)
+    except ValueError:
+        raise TransportError("the URL cannot be read", sent=False) from None
     if parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname or "")):
         return
     raise TransportError(
@@ -143,13 +150,28 @@ class _Body:
         return Response(self.response.status_code, headers, body, at)
 
 
-def _arguments(request: Request) -> dict[str, Any]:
-    return {
-        "method": request.method,
-        "url": request.url,
-        "headers": [*request.headers.items, ("Accept-Encoding", "identity")],
-        "content": request.body,
-    }
+def _built(client: httpx.Client | httpx.AsyncClient, request: Request) -> httpx.Request:
+    """Return a request as httpx wants it."""
+    try:
+        return client.build_request(
+            request.method,
+            request.url,
+            headers=[*request.headers.items, ("Accept-Encoding", "identity")],
+            content=request.body,
+        )
+    except (httpx.InvalidURL, ValueError, TypeError) as error:
+        # The error itself may hold what could not be encoded.
+        kind = type(error).__name__
+        raise TransportError(f"{request.method}: no request can be made ({kind})", False) from None
+
+
+def _options() -> dict[str, Any]:
+    """Return how a client is made: no proxy from the environment, and no cookie is kept.
+
+    Two accounts on one server must not share a session.
+    """
+    jar = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
+    return {"timeout": _TIMEOUT, "limits": _LIMITS, "trust_env": False, "cookies": jar}
 
 
 class Transport:
@@ -169,7 +191,7 @@ class Transport:
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._clock = clock
-        self._client = client or httpx.Client(timeout=_TIMEOUT, limits=_LIMITS, trust_env=False)
+        self._client = client or httpx.Client(**_options())
         self._perform = repeating(self._once, sleep)
 
     def send(self, request: Request) -> Response:
@@ -189,7 +211,9 @@ class Transport:
     def _once(self, request: Request) -> Response:
         quiet = _ours.set(True)
         try:
-            with self._client.stream(**_arguments(request), follow_redirects=False) as response:
+            asked = _built(self._client, request)
+            response = self._client.send(asked, stream=True, follow_redirects=False)
+            with closing(response):
                 body = _Body(response)
                 for chunk in response.iter_raw():
                     body.add(chunk)
@@ -221,9 +245,7 @@ class AsyncTransport:
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._clock = clock
-        self._client = client or httpx.AsyncClient(
-            timeout=_TIMEOUT, limits=_LIMITS, trust_env=False
-        )
+        self._client = client or httpx.AsyncClient(**_options())
         self._perform = arepeating(self._once, sleep)
 
     async def send(self, request: Request) -> Response:
@@ -243,9 +265,9 @@ class AsyncTransport:
     async def _once(self, request: Request) -> Response:
         quiet = _ours.set(True)
         try:
-            async with self._client.stream(
-                **_arguments(request), follow_redirects=False
-            ) as response:
+            asked = _built(self._client, request)
+            response = await self._client.send(asked, stream=True, follow_redirects=False)
+            async with aclosing(response):
                 body = _Body(response)
                 async for chunk in response.aiter_raw():
                     body.add(chunk)

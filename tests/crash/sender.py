@@ -27,9 +27,9 @@ import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
+from itertools import cycle
 from typing import Any, ClassVar, NoReturn
 
-import attrs
 import httpx
 
 from supportflow import Desk
@@ -62,6 +62,8 @@ FAULTS = (
     "truncated",
     "reset_before",
 )
+#: Faults that networks have of their own.
+OWN_FAULTS = {"mastodon": ("lag",), "messenger": ("lag", "echo_never", "echo_late")}
 #: The steps after which the platform may have it and the file does not say so: the most delicate.
 IN_DOUBT = re.compile(r"begin|post|commit \w")
 #: How long a worker waits for an answer, in seconds: only a platform that is told to holds one.
@@ -221,26 +223,23 @@ class Traced(httpx.HTTPTransport):
             self.step(f"post {self._STAGES[event]}")
 
 
-@attrs.define
 class World:
-    """Hold what workers share: the file, the channels and the time."""
+    """Hold what workers share: the file, the channels, the time, and a client not yet used."""
 
-    path: str
-    channels: tuple[Any, ...]
-    wire: Traced
-    now: datetime = START
+    def __init__(self, path: str, channels: tuple[Any, ...]) -> None:
+        self.path, self.channels, self.now = path, channels, START
+        self._wire = Traced()
+        self._client = httpx.Client(transport=self._wire, timeout=PATIENCE, trust_env=False)
 
     def desk(self, step: Callable[[str], None]) -> Announcing:
         """Make a worker's desk."""
         now = self.now
-        self.wire.step = step
-        client = httpx.Client(transport=self.wire, timeout=PATIENCE, trust_env=False)
-        transport = Transport(client, sleep=lambda seconds: None, clock=lambda: now)
+        transport = Transport(self._client, sleep=lambda seconds: None, clock=lambda: now)
         store = SQLiteStore(self.path, clock=lambda: now)
         desk = Announcing(
             store, self.channels, transport=transport, clock=lambda: now, etiquette=()
         )
-        desk.step = step
+        desk.step = self._wire.step = step
         return desk
 
 
@@ -392,20 +391,21 @@ class Campaign:
     Args:
         path: The file.
         customers: How many customers write on each network.
-        seed: The seed of all dice.
+        dull: How often to kill where nothing is in doubt.
     """
 
-    def __init__(self, path: str, customers: int, seed: int) -> None:
-        self.dice = random.Random(seed)
-        self.platforms = {network: Process(network) for network in NETWORKS}
-        self.world = World(path, tuple(self._channels()), Traced())
-        warm(self.world.channels)
+    def __init__(self, path: str, customers: int, dull: int) -> None:
+        self.dice = random.Random(20260302)
+        self.dull, self.round = dull, 1
         self.killed = Counter[str]()
-        self.round = 1
+        self.planned = {network: cycle((*FAULTS, *OWN_FAULTS[network])) for network in NETWORKS}
         self.hooks: Hooks = []
         self.taken = 0
         self.rows: list[tuple[str, int]] = []
         self.queued = 0
+        self.platforms = {network: Process(network) for network in NETWORKS}
+        self.world = World(path, tuple(self._channels()))
+        warm(self.world.channels)
         for number in range(customers):
             name, text = f"customer{number}", f"My parcel {number} is lost."
             self._ask("mastodon", "act", **{"as": name, "do": "post", "text": f"@shop {text}"})
@@ -413,9 +413,9 @@ class Campaign:
         self.forward(1)
         self.run(opened, self.hooks)
         self.taken = len(self.hooks)
-        self.queue(3)
-        for network in NETWORKS:
-            self.platforms[network].ask("PUT", "faults", rate=0.2, kinds=FAULTS, seed=seed)
+        self.queue(4)
+        for network, platform in self.platforms.items():
+            platform.ask("PUT", "faults", rate=0.2, kinds=FAULTS, seed=len(network))
 
     def _channels(self) -> Iterable[Any]:
         for network, platform in self.platforms.items():
@@ -435,6 +435,13 @@ class Campaign:
         self._ask("mastodon", "forward", seconds=seconds)
         self.hooks = self._ask("messenger", "forward", seconds=seconds)
 
+    def plan_faults(self) -> None:
+        """Let the next post on each network meet a fault, each kind in its turn."""
+        for network, kinds in self.planned.items():
+            kind = next(kinds)
+            more = {"lasts": 10} if kind == "lag" else {}
+            self._ask(network, "faults", kind=kind, match="POST *", **more)
+
     def run(self, work: Callable[..., Any], *arguments: object) -> Any:
         """Let a worker live."""
         worker = Worker(self.world, lambda desk: work(desk, *arguments))
@@ -453,7 +460,8 @@ class Campaign:
         worker = Worker(self.world, lambda desk: sent(desk, hooks, network, 2), asks=True)
         while (step := worker.next()) is not None:
             point = f"{network}: {step}"
-            if self.killed[point] < self.round * (3 if IN_DOUBT.search(step) else 1):
+            doubt = IN_DOUBT.search(step) is not None
+            if self.killed[point] < (self.round if doubt else min(self.round, self.dull)):
                 self.killed[point] += worker.end(kill=True)
                 return
             worker.go_on()
@@ -482,14 +490,14 @@ class Campaign:
         if worker.result < 20:
             self.queue(2)
 
-    def drain(self) -> int:
-        """Let workers live until nothing is on its way; return how many runs that took."""
-        for count in range(1, 200):
+    def drain(self) -> None:
+        """Let workers live until nothing is on its way."""
+        for _ in range(200):
             self.forward(61)
             hooks = self.hooks[self.taken :]
             self.taken += len(hooks)
             if self.run(sent, hooks, None, 1000) == 0:
-                return count
+                return
         raise AssertionError("it never ends")
 
     def end(self) -> dict[str, Any]:
@@ -509,15 +517,17 @@ def main(path: str, kills: int, bug: str = "") -> dict[str, Any]:
     """Kill workers; return what the platforms took, and what must have become of it."""
     logging.disable()
     BUGS[bug]()
-    campaign = Campaign(path, customers=8, seed=20260302)
-    while campaign.killed.total() < kills:
+    campaign = Campaign(path, customers=4, dull=0) if bug else Campaign(path, 8, 2)
+    while (count := campaign.killed.total()) < kills:
         campaign.forward(campaign.dice.choice((1, 16, 61, 301)))
-        if campaign.killed.total() % 4:
+        if count % 6 == 0:
+            campaign.plan_faults()
+        if count % 4:
             campaign.kill_at_a_point()
         else:
             campaign.kill_anywhere()
-    drained = campaign.drain()
-    return {**campaign.end(), "drained": drained}
+    campaign.drain()
+    return campaign.end()
 
 
 # --- seeded bugs -------------------------------------------------------------------------

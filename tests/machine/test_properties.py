@@ -131,19 +131,17 @@ def inputs(draw, minute, messages):
     kind = draw(st.sampled_from(KINDS + OTHERS))
     when, name = at(minute + draw(st.integers(-30, 5))), f"m{len(messages)}"
     if kind is Inbound:
-        messages.append(name)
-        message = Message("shop", "m", name, Author("u"), "hello", when)
-        return Inbound(message, draw(st.booleans())), None
+        messages.append(Message("shop", "m", name, Author("u"), "hello", when))
+        return Inbound(messages[-1], draw(st.booleans())), None
     if kind is Outbound:
         return Outbound(Message("shop", "o", name, Author("shop"), "words", when)), None
     if kind is Reply:
         return queue(draw, minute), None
     if kind is PartTold:
         return PartTold(draw(REPLIES), draw(st.integers(0, 2)), Receipt("9", when)), None
-    known = draw(st.sampled_from([*messages[-3:], name]))
-    author = Author(draw(st.sampled_from(["u", "u", "shop"])))
-    of = Message("shop", "m", known, author, "hello", at(minute - 5), thread="t")
-    return commands(draw, known, when)[kind](), of
+    ours = Message("shop", "m", "ours", Author("shop"), "hello", at(minute - 5))
+    of = draw(st.sampled_from([*messages[-3:], ours]))
+    return commands(draw, of.id, when)[kind](), of
 
 
 @st.composite

@@ -245,7 +245,7 @@ def test_a_newer_format_says_upgrade():
         (changed(tags=[1]), "Conversation.tags is int"),
         (changed(last_key=["status"]), "1 items where 2 belong"),
         (changed(last_key=["status", 1]), "Conversation.last_key is int"),
-        (changed(outcome={"is": "Bribed"}), "KeyError: 'Bribed'"),
+        (changed(outcome={"is": "Bribed" * 9000}), "KeyError: 'Bribed"),
         (
             changed(outcome={"is": "Refund", "amount": "much", "currency": "EUR"}),
             "ConversionSyntax",
@@ -259,7 +259,8 @@ def test_what_cannot_be_read_is_named(text, why):
     with pytest.raises(StoreCorrupt, match=why) as error:
         decode(Conversation, text, "conversation 7")
     assert str(error.value).startswith("conversation 7 cannot be read (")
-    assert str(error.value).endswith("restore the store from a backup")
+    assert len(str(error.value)) < 300
+    assert str(error.value).endswith("restore it from a backup")
 
 
 @given(

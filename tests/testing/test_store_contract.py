@@ -726,7 +726,7 @@ class ErasesOnAllChannels(MemoryStore):
 # --- writers -----------------------------------------------------------------------------
 
 
-@finds("test_no_update_is_lost")
+@finds("test_no_update_is_lost", "test_crossing_pages_get_on")
 class LosesEveryFiftieth(MemoryStore):
     commits = itertools.count()
 

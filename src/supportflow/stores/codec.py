@@ -210,7 +210,7 @@ def _unstorable(what: str, found: str) -> InvalidValue:
 
 def _corrupt(what: str, why: object) -> StoreCorrupt:
     reason = f"{type(why).__name__}: {why}" if isinstance(why, Exception) else why
-    return StoreCorrupt(f"{what} cannot be read ({reason}); restore the store from a backup")
+    return StoreCorrupt(f"{what} cannot be read ({reason!s:.200}); restore it from a backup")
 
 
 def _fields(text: str, what: str) -> dict[str, Any]:

@@ -281,12 +281,9 @@ class OutboxContract:
     def test_begin_comes_too_late(self, store: Store) -> None:
         """What was told or refused after the claim does not begin."""
         queue(store, posting("a"), posting("b"))
-        for claimed in claim(store, store.worker()):
-            assert claimed.row is not None
-            if claimed.row.id == "a":
-                store.commit(batch(settlements=(sent("a"),)))
-            else:
-                settle(store, claimed, RowState.failed)
+        taken = claim(store, store.worker())
+        for claimed, state in zip(taken, (RowState.sent, RowState.failed), strict=True):
+            settle(store, claimed, state, receipt=sent("").receipt)
             assert not store.begin(claimed)
 
     def test_the_first_send_is_remembered(self, store: Store, clock: FakeClock) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from typing import Any, TypeAlias
@@ -23,23 +23,25 @@ __all__ = ["Factory", "ProcessContract", "WriterContract"]
 Factory: TypeAlias = tuple[Callable[..., Store], tuple[Any, ...]]
 
 WRITERS, EACH, ROWS = 8, 25, 60
+NOTES = {f"{writer}-{number}" for writer in range(WRITERS) for number in range(EACH)}
 
 
-def _append(store: Store, conversation: str, writer: int, number: int) -> None:
-    """Add one event to a conversation, reading and deciding again as long as others are first."""
+def _append(store: Store, names: Sequence[str], writer: int, number: int) -> None:
+    """Add one event to each conversation, deciding again as long as somebody else is first."""
     note = f"{writer}-{number}"
+    event = Noted(START, note, Agent("mia"))
     for _ in range(1000):
-        before = store.load(Wanted(conversations=(conversation,))).conversations[conversation]
-        written = continued(before, Noted(START, note, Agent("mia")), tags=(*before.tags, note))
-        message = said(note, before, text=note)
+        there = store.load(Wanted(conversations=tuple(names))).conversations
+        written = [continued(there[n], event, tags=(*there[n].tags, note)) for n in names]
+        message = said(note, there[names[0]], text=note)
         with contextlib.suppress(Conflict):
-            return store.commit(batch(written, messages=(message,), once={note: "done"}))
+            return store.commit(batch(*written, messages=(message,), once={note: "done"}))
     raise AssertionError("a thousand times, somebody else was first: nobody gets on")
 
 
-def _append_all(store: Store, conversation: str, writer: int, each: int) -> None:
-    for number in range(each):
-        _append(store, conversation, writer, number)
+def _append_all(store: Store, names: Sequence[str], writer: int) -> None:
+    for number in range(EACH):
+        _append(store, names, writer, number)
 
 
 def _first(store: Store, keys: Iterable[str]) -> list[str]:
@@ -91,9 +93,18 @@ class WriterContract:
         """Eight threads write one conversation 25 times each: 200 events, each once, without a gap."""
         first = opened()
         store.commit(batch(first))
-        _in_threads(lambda writer: _append_all(store, first.after.id, writer, EACH))
-        notes = {f"{writer}-{number}" for writer in range(WRITERS) for number in range(EACH)}
-        _assert_whole(store, first.after.id, notes)
+        _in_threads(lambda writer: _append_all(store, [first.after.id], writer))
+        _assert_whole(store, first.after.id, NOTES)
+
+    def test_crossing_pages_get_on(self, store: Store) -> None:
+        """Threads that write the same two conversations in opposite order do not lock each other."""
+        one, two = opened("ola"), opened("kari")
+        store.commit(batch(one, two))
+        names = [one.after.id, two.after.id]
+        _in_threads(lambda writer: _append_all(store, names[:: 1 if writer % 2 else -1], writer))
+        found = store.load(Wanted(conversations=tuple(names))).conversations
+        assert [1 + len(NOTES)] * 2 == [found[name].version for name in names]
+        assert [set(found[name].tags) for name in names] == [NOTES] * 2
 
     def test_one_writer_comes_first(self, store: Store) -> None:
         """Of eight threads that use the same once-keys, exactly one wins each."""
@@ -131,7 +142,7 @@ def _appending(factory: Factory, pipe: Connection, conversation: str, writer: in
     """Write in a process of its own, and say after each commit that it is done."""
     store = factory[0](*factory[1])
     for number in range(1_000_000):
-        _append(store, conversation, writer, number)
+        _append(store, [conversation], writer, number)
         pipe.send(f"{writer}-{number}")
         if pipe.poll():
             pipe.recv()

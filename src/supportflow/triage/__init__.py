@@ -14,15 +14,18 @@ class Classifier(Protocol):
     """Read one message.
 
     A classifier that is fast and pure may set `inline = True`: it then reads before the
-    commit, in one transaction with the message. Any other runs after the commit, so that
-    intake never waits for it; what it says is recorded as `Classified`. One that fails
-    leaves the message `Unread`, recorded and visible.
+    commit, in one transaction with the message. Any other runs after the commit, within a
+    time limit, so that intake never waits for it; what it says is recorded as `Classified`,
+    unless a person was faster. What it has not read yet waits in memory, for `deliver` or
+    `run`. A message whose reading failed, took too long, or was lost in a crash stays
+    `Unread`: recorded, visible, and for a person to classify.
     """
 
     def read(self, message: Message) -> Reading | Awaitable[Reading]:
         """Return what was understood of a message.
 
         Args:
-            message: A customer's message, or a native answer of ours.
+            message: A customer's message, with its words as they are now. An inline
+                classifier is also given native answers of ours, whose steps it may name.
         """
         ...
