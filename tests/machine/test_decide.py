@@ -228,6 +228,33 @@ def test_edits(text, author, reading, asks):
     assert Edited(at(5), "m", first.id, "r1", asks, book, True) == event
 
 
+@pytest.mark.parametrize(
+    ("before", "now", "asks"),
+    [
+        ("\u0926\u093f\u0928", "\u0926\u0940\u0928", True),
+        (
+            "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+            "\u0645\u06cc\u062e\u0648\u0627\u0647\u0645",
+            False,
+        ),
+        ("caf\u00e9", "cafe\u0301", False),
+        ("order 1", "order 2", True),
+        ("thanks \U0001f600", "thanks \U0001f621", False),
+    ],
+    ids=["Hindi vowel", "Persian joiner", "composed", "digit", "emoji"],
+)
+def test_edits_in_every_script(before, now, asks):
+    """Regression: in Hindi, words that differ in a vowel sign were taken for the same."""
+    first = message(0, before)
+    fact = Edit("shop", "m", first.id, "r1", now, at(5))
+    assert asks is only(decide(blank_with(first), fact, at(9), of=first)).asks
+
+
+def blank_with(first):
+    """Return the conversation that a message opened."""
+    return after((Inbound(first), 0, QUESTION))
+
+
 def test_an_edit_is_never_before_its_message():
     """Platforms round times; and an edit of what is not known asks nothing."""
     fact = Edit("shop", "m", "u5", "r1", "other", at(3))

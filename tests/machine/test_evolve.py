@@ -338,6 +338,7 @@ def test_a_reply_waits_and_is_told():
     assert ["q", "r", "s"] == [reply.id for reply in waiting.pending]
     half = evolve(waiting, told(2, name="r", parts=2))
     assert [("q", 0), ("r", 1), ("s", 0)] == [(reply.id, reply.told) for reply in half.pending]
+    assert (None, State.received) == (half.waiting_since, half.state)
     whole = evolve(half, told(3, R, name="r", part=1, parts=2))
     assert ["q", "s"] == [reply.id for reply in whole.pending]
     assert ["s"] == [reply.id for reply in evolve(whole, told(4, name="q")).pending]

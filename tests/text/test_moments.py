@@ -63,11 +63,10 @@ def test_what_iso_writes_is_read_back(at: datetime) -> None:
     try:
         expected = at.astimezone(UTC)
     except OverflowError:
-        return
-    try:
+        with pytest.raises(PayloadError, match="out of range"):
+            from_text(at.isoformat())
+    else:
         assert expected == from_text(at.isoformat())
-    except PayloadError as error:
-        assert "out of range" in str(error)
 
 
 @given(st.text(alphabet="0123456789-:+/., TZUCGMadefjnrsoAPMJFS\x00\ud800٣", max_size=70))

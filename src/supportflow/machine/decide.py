@@ -6,7 +6,7 @@ nowhere else.
 
 from __future__ import annotations
 
-import re
+import unicodedata
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
@@ -196,11 +196,13 @@ def _outbound(
     )
 
 
-_WORD = re.compile(r"\w+")
+def _words(text: str) -> str:
+    """Return letters with their marks, and digits: what an edit must change to say more.
 
-
-def _words(text: str) -> list[str]:
-    return _WORD.findall(text.casefold())
+    Vowel signs of Hindi are marks, and no word characters to regular expressions.
+    """
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    return "".join(sign for sign in plain if unicodedata.category(sign)[0] in "LMN")
 
 
 def _edit(
