@@ -734,3 +734,14 @@ def test_a_refusal_is_ours_and_changes_nothing(command):
     with pytest.raises(SupportflowError) as caught:
         decide(one, command, at(1))
     assert str(caught.value)
+
+
+def test_a_reply_that_is_on_its_way_is_not_queued_again() -> None:
+    """A repeated command id changes nothing; found by the property test of sequences."""
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    message = Message("shop", "m", "1", Author("u"), "Where is it?", at)
+    conversation = blank("shop", "t", "u", at)
+    for what in (Inbound(message), Reply("r", Agent("ann"), parts=3)):
+        for one in decide(conversation, what, at):
+            conversation = evolve(conversation, one)
+    assert () == decide(conversation, Reply("r", Agent("ann")), at)

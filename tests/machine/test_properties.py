@@ -200,6 +200,14 @@ def check_refusals(before, what, events, after):
     assert (before.version == 0 and bool(events)) == (Opened in map(type, events or ()))
 
 
+#: The steps that a complaint still lacks in each state.
+_MISSING = {
+    State.received: set(Step),
+    State.acknowledged: {Step.apologize, Step.resolve},
+    State.apologized: {Step.resolve},
+}
+
+
 def check_steps(before, events, rules):
     """Check that no complaint was resolved by skipping a step.
 
@@ -211,7 +219,7 @@ def check_steps(before, events, rules):
         resolves = now.state is not State.resolved and after.state is State.resolved
         at_the_end = after.marks[:-1] == now.marks
         if isinstance(one, Told) and resolves and at_the_end and now.playbook == "complaint":
-            assert now.state is State.apologized or set(one.steps) == set(Step)
+            assert _MISSING[now.state] <= set(one.steps)
             event("a complaint was resolved")
         now = after
 

@@ -112,6 +112,18 @@ class Batch:
         """Return whether a message was recorded before, or erased."""
         return key in self.stored or key in self.loaded.messages or key in self.loaded.erased
 
+    def is_foretold(self, key: MessageKey) -> bool:
+        """Return whether something was reported of a message before the message itself."""
+        loaded = self.loaded
+        return (
+            key in self.revisions
+            or key in self.removed
+            or key in self.orphans
+            or key in loaded.revisions
+            or key in loaded.removed
+            or key in loaded.orphans
+        )
+
     def about(self, key: MessageKey) -> str | None:
         """Return the id of the conversation that a message, theirs or ours, was put into."""
         if key in self.adopted:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -64,6 +64,8 @@ def _inbound(fact: Inbound) -> Fact:
 
 def _outbound(fact: Outbound) -> Fact:
     message, customer, mark = _message(fact.message), fact.customer, fact.mark
+    if message is fact.message and customer is None is mark:
+        return fact
     return attrs.evolve(
         fact,
         message=message,
@@ -76,7 +78,7 @@ def _message(message: Message) -> Message:
     author = message.author
     texts = (message.text, message.id, author.id, author.name, author.handle, *message.tags)
     perhaps = (message.thread, message.parent, message.raw, message.permalink, message.language)
-    if not message.attachments and all(map(_is_plain, texts + perhaps)):
+    if not message.attachments and _is_plain(texts, perhaps):
         return message
     thread, parent, raw, permalink, language = (text and storable(text) for text in perhaps)
     return attrs.evolve(
@@ -97,8 +99,11 @@ def _message(message: Message) -> Message:
     )
 
 
-def _is_plain(text: str | None) -> bool:
-    return text is None or (text.isascii() and "\x00" not in text) or storable(text) == text
+def _is_plain(texts: Iterable[str], perhaps: Iterable[str | None]) -> bool:
+    """Return whether every text is storable as it is; mostly one look at all of them will do."""
+    every = [*texts, *(text for text in perhaps if text is not None)]
+    whole = "".join(every)
+    return (whole.isascii() and "\x00" not in whole) or all(storable(t) == t for t in every)
 
 
 def _plain(fact: Any) -> Any:

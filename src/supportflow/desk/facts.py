@@ -54,37 +54,40 @@ def take(batch: Batch, fact: Fact) -> Program[None]:
 
 
 def _inbound(batch: Batch, fact: Inbound) -> Program[None]:
-    message = fact.message
-    if batch.is_duplicate(message.key):
+    message, key = fact.message, fact.message.key
+    if batch.is_duplicate(key):
         batch.duplicates += 1
         return
     batch.recorded += 1
     reading = batch.read(message)
     thread = yield from batch.thread_of(message)
-    yield from batch.unite(message.id, thread, message.author.id)
+    if not message.thread:  # named ones need no proof: answers name the same
+        yield from batch.unite(message.id, thread, message.author.id)
     conversation = yield from batch.for_message(message, thread, reading)
     conversation = batch.decided(conversation, fact, reading)
-    stored = batch.stored[message.key] = Stored(message, Direction.inbound, conversation.id)
+    stored = batch.stored[key] = Stored(message, Direction.inbound, conversation.id)
     if batch.core.reader is not None:
         batch.unread.append((conversation.id, message))
-    yield from _catch_up(batch, stored, conversation, fact.backfill, batch.loaded)
+    if batch.is_foretold(key):
+        yield from _catch_up(batch, stored, conversation, fact.backfill, batch.loaded)
 
 
 def _outbound(batch: Batch, fact: Outbound) -> Program[None]:
-    message = fact.message
+    message, key = fact.message, fact.message.key
     row = batch.by_mark.get(fact.mark or "") or batch.by_remote.get(message.id)
     if row is not None:
         yield from _echo(batch, row, message.id, message.at, message.permalink)
         return
-    if batch.is_duplicate(message.key):
+    if batch.is_duplicate(key):
         batch.duplicates += 1
         return
     thread = yield from batch.thread_of(message)
-    yield from batch.unite(message.id, thread)
+    if not message.thread:
+        yield from batch.unite(message.id, thread)
     conversation = yield from batch.for_answer(fact, thread)
     if conversation is None:
         batch.recorded += 1
-        batch.stored[message.key] = Stored(message, Direction.outbound, None)
+        batch.stored[key] = Stored(message, Direction.outbound, None)
         batch.orphans.setdefault(parent_of(message), []).append(fact)
         return
     row = yield from _unmarked_echo(batch, conversation, message)
@@ -93,8 +96,9 @@ def _outbound(batch: Batch, fact: Outbound) -> Program[None]:
         return
     batch.recorded += 1
     conversation = batch.decided(conversation, fact, batch.read(message))
-    stored = batch.stored[message.key] = Stored(message, Direction.outbound, conversation.id)
-    yield from _catch_up(batch, stored, conversation, fact.backfill, batch.loaded)
+    stored = batch.stored[key] = Stored(message, Direction.outbound, conversation.id)
+    if batch.is_foretold(key):
+        yield from _catch_up(batch, stored, conversation, fact.backfill, batch.loaded)
 
 
 def _catch_up(

@@ -65,16 +65,17 @@ def first_needs(channel: str, facts: Sequence[Fact]) -> Wanted:
     """
     words = [fact for fact in facts if isinstance(fact, _WORDS)]
     clear = [fact for fact in words if fact.message.thread or not fact.message.parent]
-    threads = {fact.message.key: fact.message.thread or fact.message.id for fact in clear}
-    keys = dict.fromkeys(map(key_of, facts))
+    own = [fact.message.key for fact in words]
+    keys = dict.fromkeys(own)
+    keys.update(dict.fromkeys(key_of(fact) for fact in facts if not isinstance(fact, _WORDS)))
     keys.update(dict.fromkeys(parent_of(fact.message) for fact in words if fact.message.parent))
     keys.update(dict.fromkeys(fact.key for fact in facts if isinstance(fact, Reaction)))
     marks = (f.mark for f in facts if isinstance(f, Outbound | StatusReport) and f.mark)
     return Wanted(
-        heads=_heads(channel, clear, threads),
+        heads=_heads(channel, ((f, f.message.thread or f.message.id) for f in clear)),
         threads=tuple(dict.fromkeys(_roots(channel, clear))),
         messages=tuple(keys),
-        orphans=tuple(fact.message.key for fact in words),
+        orphans=tuple(own),
         marks=tuple(dict.fromkeys(marks)),
         remotes=tuple(dict.fromkeys(_remotes(facts))),
     )
@@ -92,33 +93,31 @@ def later_needs(
         answers: These answers.
         about: Returns the id of the conversation that a known message is in.
     """
-    threads, conversations = dict[MessageKey, str](), dict[str, None]()
+    placed: list[tuple[Inbound | Outbound, str]] = []
+    conversations: dict[str, None] = {}
     for fact in answers:
-        message = fact.message
-        known = about(parent_of(message))
+        known = about(parent_of(fact.message))
         if known is not None:
             conversations[known] = None
-        thread = parse_conversation_id(known)[1] if known else message.parent or ""
-        threads[message.key] = thread
-    # An answer to it that came early has opened a thread under its own id.
-    own = {fact.message.key: fact.message.id for fact in answers}
-    both = dict.fromkeys((*threads.values(), *own.values()))
+        thread = parse_conversation_id(known)[1] if known else fact.message.parent or ""
+        # An answer to it that came early has opened a thread under its own id.
+        placed += ((fact, thread), (fact, fact.message.id))
     return Wanted(
         conversations=tuple(conversations),
-        heads=(*_heads(channel, answers, threads), *_heads(channel, answers, own)),
-        threads=tuple((channel, thread) for thread in both),
+        heads=_heads(channel, placed),
+        threads=tuple(dict.fromkeys((channel, thread) for _, thread in placed)),
     )
 
 
 def _heads(
-    channel: str, words: Sequence[Inbound | Outbound], threads: dict[MessageKey, str]
+    channel: str, placed: Iterable[tuple[Inbound | Outbound, str]]
 ) -> tuple[ThreadHead, ...]:
-    """Return whose conversations words belong to, where that is said."""
+    """Return whose conversations words in threads belong to, where that is said."""
     heads: dict[ThreadHead, None] = {}
-    for fact in words:
+    for fact, thread in placed:
         customer = fact.message.author.id if isinstance(fact, Inbound) else fact.customer
         if customer:
-            heads[channel, threads[fact.message.key], customer] = None
+            heads[channel, thread, customer] = None
     return tuple(heads)
 
 

@@ -319,6 +319,8 @@ def _outcome(reply: Reply, before: State, after: State, book: Playbook) -> Outco
 def _reply(
     c: Conversation, reply: Reply, now: datetime, _r: Reading, rules: Rules, _of: Any
 ) -> tuple[Event, ...]:
+    if any(pending.id == reply.id for pending in c.pending):
+        return ()
     _check_seen(c, reply.seen)
     book = rules.book(c.playbook)
     counts = reply.agent.kind in rules.responders
