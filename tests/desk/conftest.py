@@ -261,6 +261,11 @@ class World:
         self.options = {"clock": self.clock, **options}
         self.desk = desk(self.store, self.channels, transport=self.platform, **self.options)
 
+    @classmethod
+    def shaking(cls, channels: Iterable[Any] | None = None, **options: Any) -> "World":
+        """Return a world whose store can be told to fail."""
+        return cls(channels, lambda clock: Shaky(MemoryStore(clock)), **options)
+
     @property
     def net(self) -> Any:
         return self.channels[0]
@@ -348,7 +353,7 @@ def world() -> World:
 @pytest.fixture
 def shaky() -> World:
     """Return a world whose store can be told to fail."""
-    return World(store=lambda clock: Shaky(MemoryStore(clock)))
+    return World.shaking()
 
 
 @pytest.fixture

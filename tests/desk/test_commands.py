@@ -3,7 +3,6 @@
 import pytest
 
 from supportflow import Agent, IllegalStep, InvalidValue, NotFound, Reading, Stale
-from supportflow.errors import Conflict
 from supportflow.events import (
     Assigned,
     Cancelled,
@@ -39,15 +38,6 @@ def test_only_a_person_dismisses_whoever_wants_advantage(world):
         world.desk.dismiss(conversation, "again", confirmed=True)
 
 
-def test_dismissing_takes_back_replies_that_have_not_left(world):
-    """What was queued for somebody whom nobody answers any more is cancelled with it."""
-    conversation = world.open("m1")
-    world.desk.reply(conversation, "Hello.")
-    world.desk.dismiss(conversation, "wants a free phone", confirmed=True)
-    assert (["cancelled"], 0) == (world.states(), world.desk.deliver().sent)
-    assert 1 == len(world.events(conversation, Cancelled))
-
-
 def test_dismissing_needs_a_fresh_look_and_a_reason(world):
     """Who dismisses what they read must have read everything; and must say why."""
     read = world.desk.get(world.open("m1"))
@@ -57,15 +47,6 @@ def test_dismissing_needs_a_fresh_look_and_a_reason(world):
     for reason in ("", " ", None):
         with pytest.raises(InvalidValue, match="reason"):
             world.desk.dismiss(read.id, reason, confirmed=True)
-
-
-def test_a_merged_conversation_is_stale_for_dismissing_only(world):
-    """A tag follows the merge; a dismissal wants to have seen the whole."""
-    early = world.desk.get(world.open("m3", minutes=3, parent="m2"))
-    world.take(world.said("m2", minutes=2, parent="m1"))
-    assert "net/m1/ola#0" == world.desk.tag(early, "vip").id
-    with pytest.raises(Stale, match="became part of"):
-        world.desk.dismiss(early, "spam", confirmed=True)
 
 
 def test_a_person_says_what_it_is(world):
@@ -165,65 +146,3 @@ def test_cancelling_a_reply(world):
     assert ("a typing error", "anna") == (event.why, event.by.id)
     with pytest.raises(NotFound, match="no reply"):
         world.desk.cancel(conversation, pending.id)
-
-
-def test_cancelling_what_was_told_in_part_takes_back_the_rest(world):
-    """The first part stays told; the others are taken back."""
-    conversation = world.open("m1")
-    (pending,) = world.desk.reply(conversation, ["One.", "Two."]).pending
-    world.platform.fail(None, taken=True)
-    world.platform.fail(503)
-    world.desk.deliver(limit=1)
-    world.desk.cancel(conversation, pending.id)
-    assert (["sent", "cancelled"], ["One."]) == (world.states(), world.platform.texts)
-
-
-def test_what_is_leaving_cannot_be_cancelled(world):
-    """While bytes may be on their way, nobody can say that it did not leave."""
-    conversation = world.open("m1")
-    (pending,) = world.desk.reply(conversation, "Hello.").pending
-    caught = []
-
-    def meanwhile(request):
-        for attempt in (
-            lambda: world.desk.cancel(conversation, pending.id),
-            lambda: world.desk.dismiss(conversation, "no", confirmed=True),
-        ):
-            with pytest.raises(Conflict, match="leaving") as refused:
-                attempt()
-            caught.append(refused.value)
-        raise TimeoutError
-
-    world.platform.fail(meanwhile)
-    world.desk.deliver()
-    assert (2, ["unknown"]) == (len(caught), world.states())
-    world.desk.cancel(conversation, pending.id)
-    assert ["cancelled"] == world.states()
-
-
-@pytest.mark.parametrize(
-    ("name", "given", "kind"),
-    [
-        ("classify", ("question",), Classified),
-        ("assign", ("anna",), Assigned),
-        ("tag", ("vip",), Tagged),
-        ("note", ("Called her.",), Noted),
-        ("handoff", ("billing",), HandedOff),
-    ],
-)
-def test_a_repeated_key_changes_nothing(world, name, given, kind):
-    """The same command again returns the conversation as it is, even when that has changed."""
-    conversation = world.open("m1")
-    getattr(world.desk, name)(conversation, *given, key="k1")
-    world.desk.tag(conversation, "later")
-    found = world.desk.get(conversation)
-    assert found == getattr(world.desk, name)(conversation, *given, key="k1")
-    assert 1 + (kind is Tagged) == len(world.events(conversation, kind))
-
-
-def test_a_key_must_be_a_text(world):
-    """A key that means nothing is refused rather than taken for none."""
-    conversation = world.open("m1")
-    for key in ("", " ", 5):
-        with pytest.raises(InvalidValue, match="key is"):
-            world.desk.tag(conversation, "vip", key=key)

@@ -7,13 +7,13 @@ from datetime import timedelta
 import attrs
 import pytest
 
-from supportflow import AsyncDesk, MemoryStore, NotFound, threaded
+from supportflow import AsyncDesk, NotFound, threaded
 from supportflow.channels import Ambiguous, NeedsAuth, NotSent, RateLimited, Refused, Traits
 from supportflow.desk import Delivered
-from supportflow.desk.deliver import MAX_ATTEMPTS
+from supportflow.desk.deliver import MAX_ATTEMPTS, deliver
 from supportflow.errors import StoreUnavailable, TransportError
 from supportflow.events import Announced, Failed, Held, Queued, Told
-from supportflow.flow import run
+from supportflow.flow import Wait, run
 from supportflow.http import Request, Response
 from supportflow.model import Receipt, State
 from supportflow.stores import Changes, ChannelChange, Wanted
@@ -224,7 +224,7 @@ def test_what_is_no_longer_legal_is_held(world):
 
 def test_a_reply_that_was_held_while_it_was_claimed_is_not_sent(build):
     """A deletion between the claim and the last look still stops it."""
-    world = build(store=lambda clock: build.Shaky(MemoryStore(clock)))
+    world = build.shaking()
     conversation = queued(world)
 
     def meanwhile(work, worker, limit):
@@ -269,7 +269,7 @@ def test_a_row_that_never_ends_waits_for_a_person(world):
 
 def test_a_row_whose_workers_die_waits_for_a_person_too(build):
     """A crash counts as an attempt, because attempts are counted when they begin."""
-    world = build(store=lambda clock: build.Shaky(MemoryStore(clock)))
+    world = build.shaking()
     queued(world)
     for _ in range(MAX_ATTEMPTS):
         world.store.fail("claim", None, None, KeyboardInterrupt(), after=True)
@@ -359,7 +359,7 @@ def test_a_channel_that_fails_to_take_its_state_is_not_sent(build):
 
 def test_a_claim_that_is_lost_at_the_last_moment_sends_nothing(build):
     """Somebody else took the row over: `begin` says no, and nothing leaves."""
-    world = build(store=lambda clock: build.Shaky(MemoryStore(clock)))
+    world = build.shaking()
     queued(world)
     other = world.again()
 
@@ -388,7 +388,7 @@ def test_a_flow_may_post_twice_and_begin_once(build):
 def test_a_store_that_fails_at_begin_sends_nothing(build):
     """Whether or not its commit happened, no byte has left, and the row is tried again."""
     for after in (False, True):
-        world = build(store=lambda clock: build.Shaky(MemoryStore(clock)))
+        world = build.shaking()
         queued(world)
         world.store.fail("begin", StoreUnavailable("gone"), after=after)
         assert Delivered(waiting=1) == world.desk.deliver()
@@ -419,8 +419,6 @@ class Interrupting:
 @pytest.mark.parametrize("after", [False, True])
 def test_an_interruption_at_any_effect_posts_once_and_loses_nothing(build, error, after):
     """Stopped before or after every single effect of sending: later runs make it right."""
-    from supportflow.desk.deliver import deliver
-
     for place in range(1, 40):
         world = build()
         conversation = queued(world, "One.", "Two.", steps=["acknowledge"])
@@ -443,7 +441,7 @@ def test_an_interruption_at_any_effect_posts_once_and_loses_nothing(build, error
 
 def test_a_receipt_in_hand_survives_an_interruption(build):
     """It gets a second chance to be recorded, so that nothing becomes unknown."""
-    world = build([build.Mute()], store=lambda clock: build.Shaky(MemoryStore(clock)))
+    world = build.shaking([build.Mute()])
     queued(world)
 
     def armed(claimed):
@@ -457,8 +455,6 @@ def test_a_receipt_in_hand_survives_an_interruption(build):
 
 def test_a_closed_program_leaves_a_row_to_its_lease(world):
     """A generator that is thrown away settles nothing; the row is unknown when its lease ends."""
-    from supportflow.desk.deliver import deliver
-
     queued(world)
     program = deliver(world.desk._core)
     effect, answer = next(program), None
@@ -506,9 +502,6 @@ def test_tasks_that_are_cancelled_settle_first(build):
 
 def test_a_wait_that_says_stop_ends_a_run_between_two_messages(world):
     """A desk that is told to stop ends the message that it is at, and begins no other."""
-    from supportflow.desk.deliver import deliver
-    from supportflow.flow import Wait
-
     queued(world, "One.", "Two.")
 
     def stopping(effect):

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from supportflow import Reading
+from supportflow import CustomerRef, Reading
 from supportflow.events import (
     Announced,
     Deleted,
@@ -377,8 +377,6 @@ def test_an_edit_and_a_removal_of_our_own_reply_are_recorded(world):
 
 def test_facts_about_an_erased_message_change_nothing(world):
     """What was erased stays erased, whatever the platform still reports of it."""
-    from supportflow import CustomerRef
-
     world.open("m1")
     world.desk.erase(CustomerRef("net", "ola"))
     facts = [world.said("m1"), world.edit("m1"), world.removal("m1")]

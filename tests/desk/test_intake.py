@@ -66,7 +66,7 @@ class Hostile:
         (lambda w: attrs.evolve(w.removal("m9"), channel="other"), "it names channel 'other'"),
         (lambda w: w.said("m9", by=""), "the author of message 'm9' has no id"),
         (lambda w: Inbound(None), "'NoneType' object has no attribute"),
-        (lambda w: w.said("m9", raw=5), "'int' object has no attribute"),
+        (lambda w: w.said("m9", raw=5), "expected str instance, int found"),
         (lambda w: w.said("m9", tags=None), "NoneType"),
         (lambda w: w.said("m9", visibility="public"), "cannot be stored"),
         (lambda w: Reaction("net", "post", "m1", "ola", "+1", w.at(0)), "'str' object has no"),

@@ -3,7 +3,7 @@
 import attrs
 import pytest
 
-from supportflow import MemoryStore, NotFound, Taken, Unsupported
+from supportflow import NotFound, Taken, Unsupported
 from supportflow.channels import Page, RateLimited, Unreadable
 from supportflow.errors import FlowError, PayloadError, StoreUnavailable, TransportError
 from supportflow.http import Request
@@ -145,7 +145,7 @@ def test_a_channel_may_not_lose_its_way_to_poll(world):
 
 def test_a_store_that_fails_stops_everything(build):
     """Nothing could be recorded: that is not one channel's matter."""
-    world = build(store=lambda clock: build.Shaky(MemoryStore(clock)))
+    world = build.shaking()
     world.net.pages.append(Page((world.said("m1"),), "7"))
     world.store.fail("commit", StoreUnavailable("full"))
     with pytest.raises(StoreUnavailable):

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from supportflow import MemoryStore, NotFound, PayloadError, Unsupported, Webhook, WebhookRejected
+from supportflow import NotFound, PayloadError, Unsupported, Webhook, WebhookRejected
 from supportflow.channels import Delivery, Unreadable
 from supportflow.errors import Conflict, StoreUnavailable
 from supportflow.http import MAX_BODY, Response
@@ -75,7 +75,7 @@ def test_a_channel_that_fails_on_it_asks_for_it_again(world, caplog):
 @pytest.mark.parametrize("error", [StoreUnavailable("full"), Conflict("busy")])
 def test_what_could_not_be_committed_is_not_acknowledged(build, error):
     """503, so that the platform tries again; then it is recorded once."""
-    world = build(store=lambda clock: build.Shaky(MemoryStore(clock)))
+    world = build.shaking()
     world.store.fail("commit", *[error] * 5)
     delivery = Delivery((world.said("m1"),))
     answer = received(world, delivery)

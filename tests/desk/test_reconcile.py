@@ -5,7 +5,6 @@ from datetime import timedelta
 import attrs
 import pytest
 
-from supportflow import MemoryStore
 from supportflow.channels import Found, Traits
 from supportflow.desk import Delivered
 from supportflow.errors import StoreUnavailable, TransportError
@@ -55,7 +54,7 @@ def test_nobody_looks_before_the_platform_had_time_to_settle(world):
 
 def test_a_row_of_a_dead_worker_waits_for_the_settling_too(build):
     """A crash leaves no time to look at: it counts from when sending began."""
-    world = build(store=lambda clock: build.Shaky(MemoryStore(clock)))
+    world = build.shaking()
     world.desk.reply(world.open("m1"), "We see it.")
 
     def dies(*args):
@@ -177,7 +176,7 @@ def test_a_receipt_whose_id_is_no_text_proves_nothing(build):
 
 def test_a_store_that_fails_while_looking_is_the_callers(build):
     """That is not the platform's doing."""
-    world = build(store=lambda clock: build.Shaky(MemoryStore(clock)))
+    world = build.shaking()
     unknown(world)
     world.clock.advance(minutes=1)
     world.store.fail("find", StoreUnavailable("gone"))
@@ -213,10 +212,7 @@ def blind(build, **traits):
 
 def test_a_key_waits_for_a_sender_that_lives(build):
     """While the worker that sent it may still be at it, it does not go a second time."""
-    world = build(
-        [build.Mute(traits=Traits("mute", 100, "key", key_window=timedelta(hours=1)))],
-        store=lambda clock: build.Shaky(MemoryStore(clock)),
-    )
+    world = blind(build, reconcile="key", key_window=timedelta(hours=1))
     world.desk.reply(world.open("m1"), "We see it.")
     other = world.again()
     seen = []

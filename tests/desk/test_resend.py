@@ -1,5 +1,6 @@
 """Prove that a person can let go on, or send again, what no program dares to."""
 
+import attrs
 import pytest
 
 from supportflow import Agent, EtiquetteError, IllegalStep, InvalidValue, NotFound, Refund
@@ -195,8 +196,6 @@ def test_a_reply_of_no_conversation_is_not_ours_to_send_again(world):
     world.desk.reply(conversation, "We see it.")
     (row,) = world.desk.outbox()
     outgoing = row.posting.outgoing
-    import attrs
-
     lone = Posting(
         attrs.evolve(outgoing, id="row-2", mark="mark-2"),
         "net",
@@ -214,7 +213,7 @@ def test_a_reply_of_no_conversation_is_not_ours_to_send_again(world):
 
 def test_what_is_no_longer_known_cannot_be_queued_again(build):
     """Without its log nobody knows what a cancelled reply was to do."""
-    world = build(store=lambda clock: build.Shaky(__import__("supportflow").MemoryStore(clock)))
+    world = build.shaking()
     conversation = world.open("m1")
     world.desk.reply(conversation, "We see it.", key="k1")
     world.desk.cancel(conversation, "k1")

@@ -6,14 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supportflow import CustomerRef, MemoryStore
-from supportflow.desk import Delivered
+from supportflow import CustomerRef
 from supportflow.desk.settle import backoff, plain_receipt, row_of, said, settle
 from supportflow.errors import Conflict, StoreUnavailable, TransportError
 from supportflow.events import Merged, Told
 from supportflow.flow import run
-from supportflow.model import Receipt
-from supportflow.stores import ChannelLease, Claimed, RowState, Settlement, Worker
+from supportflow.model import PartTold, Receipt
+from supportflow.stores import ChannelLease, Claimed, RowState, Settlement, Work, Worker, WorkKind
 
 
 @given(st.integers(-5, 10_000), st.floats(0, 1))
@@ -47,8 +46,6 @@ def test_a_claim_of_a_channel_has_no_row():
 
 def sending(world):
     """Queue a reply and claim it."""
-    from supportflow.stores import Work, WorkKind
-
     conversation = world.open("m1")
     world.desk.reply(conversation, "We see it.")
     worker = world.store.worker()
@@ -96,8 +93,8 @@ def test_a_row_that_is_gone_does_not_count(world):
     assert False is settled(elsewhere, claimed, ended(claimed))
 
 
-def test_an_erased_conversation_takes_a_receipt(world):
-    """The customer was erased while we sent: what was sent is known, under other names."""
+def test_a_reply_to_an_erased_customer_ends_quietly(world):
+    """They were erased while we sent: the row is final, whatever the platform answered."""
 
     def meanwhile(request):
         world.desk.erase(CustomerRef("net", "ola"))
@@ -105,8 +102,21 @@ def test_an_erased_conversation_takes_a_receipt(world):
 
     world.desk.reply(world.open("m1"), "We see it.")
     world.platform.fail(meanwhile, taken=True)
-    assert Delivered() == Delivered(unknown=world.desk.deliver().unknown - 1)
-    assert ["cancelled"] == world.states()
+    world.desk.deliver()
+    world.deliver_all()
+    assert (["cancelled"], 1) == (world.states(), len(world.platform.posts))
+
+
+def test_a_receipt_finds_an_erased_conversation(world):
+    """It is told under the names that the conversation has now."""
+    claimed = sending(world)
+    world.desk.erase(CustomerRef("net", "ola"))
+    receipt = Receipt("r1", world.clock())
+    told = PartTold(claimed.row.posting.reply, 0, receipt)
+    settlement = ended(claimed, RowState.sent, receipt=receipt)
+    assert True is run(settle(world.desk._core, claimed, settlement, told), world.desk._answer)
+    (conversation,) = world.desk.inbox()
+    assert 1 == len(world.events(conversation.id, Told))
 
 
 def test_a_second_receipt_tells_nothing_twice(world):
@@ -163,8 +173,3 @@ def test_an_early_answer_of_somebody_else_is_not_united(world):
     world.deliver_all()
     assert 1 == len(world.events(conversation, Told))
     assert [] == world.events("net/r1/ben#0", Merged)
-
-
-def test_stores_are_of_this_package():
-    """What is proved here holds for the store that forgets; the contract kit does the rest."""
-    assert MemoryStore().load is not None

@@ -18,8 +18,9 @@ from supportflow.channels import PROTOCOL, Page
 from supportflow.desk import reply as words
 from supportflow.desk import run as serving
 from supportflow.desk.shells import Operation, _Operations
-from supportflow.errors import FlowError, TransportError
+from supportflow.errors import Conflict, FlowError, TransportError
 from supportflow.flow import Call
+from supportflow.model import Inbound
 
 OPERATIONS = {
     name: thing for name, thing in vars(_Operations).items() if isinstance(thing, Operation)
@@ -121,8 +122,6 @@ def test_the_clock_is_the_computers_by_default(build):
 
 def test_waits_outside_of_a_run_just_wait(shaky):
     """A conflict pauses a little on either desk; nothing there says to stop."""
-    from supportflow.errors import Conflict
-
     shaky.store.fail("commit", Conflict("busy"))
     assert 1 == shaky.take(shaky.said("m1")).recorded
 
@@ -199,8 +198,6 @@ def sick_and_well(build):
     world.platform.__class__, world.platform.hung = Network, threading.Event()
     world.channels[1].pages.extend([KeyError("adapter")] * 10_000)
     facts = [attrs.evolve(world.said("m1").message, channel=name) for name in ("net", "slow")]
-    from supportflow.model import Inbound
-
     for message, text in zip(facts, ("We see it.", "hang"), strict=True):
         taken = world.desk.intake(message.channel, [Inbound(message)])
         world.desk.reply(taken.conversations[0], text)

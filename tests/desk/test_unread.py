@@ -10,7 +10,7 @@ from supportflow.channels import Delivery
 from supportflow.desk import Delivered
 from supportflow.desk.core import BACKLOG
 from supportflow.errors import Conflict
-from supportflow.events import Classified, Received
+from supportflow.events import Classified
 from supportflow.http import Webhook
 from supportflow.model import State
 
@@ -133,12 +133,14 @@ def test_what_a_person_said_before_it_came_does_not_count(slow):
     assert [None, ("post", "m2")] == [event.message for event in readings]
 
 
-def test_a_message_without_a_trace_is_read_all_the_same(slow):
-    """An old log that does not name the message says nothing against reading it."""
-    from supportflow.desk.unread import _by_person
-
-    assert False is _by_person([], ("post", "m1"))
-    assert slow.events(slow.open("m1"), Received)
+def test_a_log_that_does_not_name_the_message_says_nothing_against_it(build):
+    """Nobody is known to have read it, so the classifier is believed."""
+    world = build.shaking(classifier=Slow())
+    conversation = world.open("m1")
+    world.store.log = lambda after, conversation, limit: []
+    world.desk.deliver()
+    del world.store.log
+    assert 1 == len(world.events(conversation, Classified))
 
 
 def test_readings_of_erased_customers_go_nowhere(slow):
@@ -166,7 +168,7 @@ def test_a_reading_follows_a_merge(slow):
 
 def test_a_conflict_is_decided_anew(build):
     """Somebody wrote in between: the reading is added to what is there now."""
-    world = build(store=lambda clock: build.Shaky(MemoryStore(clock)), classifier=Slow())
+    world = build.shaking(classifier=Slow())
     conversation = world.open("m1")
     world.store.fail("commit", Conflict("busy"))
     world.desk.deliver()

@@ -431,7 +431,7 @@ def test_many_reasons_are_cut_short(tmp_path: Path, example: ModuleType, capsys)
     ("arguments", "message"),
     [
         (["missing.jsonl"], "cannot read missing.jsonl: No such file"),
-        ([ROOT / "examples"], "examples: Is a directory"),
+        ([ROOT / "examples"], "Is a directory"),
         (["--until", "noon"], "--until 'noon' is no time"),
         (["--until", "2026-03-05"], "--until '2026-03-05' is no time with its offset"),
         (["--policy-minutes", "0"], "positive"),

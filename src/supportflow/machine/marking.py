@@ -30,7 +30,8 @@ def ask(f: Fields, c: Conversation, mark: Mark, rules: Rules) -> None:
         mark: The mark; one that is there already changes nothing.
         rules: The rules in force.
     """
-    marks, at = insert(c.marks, mark), mark.at
+    marks, at = c.marks, mark.at
+    marks = (*marks, mark) if marks and marks[-1].at < at else insert(marks, mark)
     if marks[-1] is not mark or at < c.opened_at or len(marks) > rules.max_marks:
         refold(f, c, c.base, marks, rules)
         return
@@ -56,7 +57,8 @@ def tell(f: Fields, c: Conversation, mark: Mark, rules: Rules) -> None:
         mark: The mark; one that is there already changes nothing.
         rules: The rules in force.
     """
-    marks, at, last = insert(c.marks, mark), mark.at, c.last_at
+    marks, at, last = c.marks, mark.at, c.last_at
+    marks = (*marks, mark) if marks and marks[-1].at < at else insert(marks, mark)
     unaware = last is not None and (mark.covers or at) < last
     if unaware or marks[-1] is not mark or at < c.opened_at or len(marks) > rules.max_marks:
         refold(f, c, c.base, marks, rules)
@@ -67,7 +69,8 @@ def tell(f: Fields, c: Conversation, mark: Mark, rules: Rules) -> None:
     f["waiting_since"] = None
     if mark.steps:
         core = c.progress
-        state, edges = core.state, rules.book(c.playbook).table(mark.feedback)
+        book = rules.playbooks.get(c.playbook) or rules.book(c.playbook)
+        state, edges = core.state, book.table(mark.feedback)
         for taken in mark.steps:
             state = edges[state].get(taken, state)
         since = core.since if state is core.state else at

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import TypeAlias
 
 import attrs
 
@@ -65,11 +66,11 @@ class Verdict:
             kind: `"warning"` or `"breach"`.
             place: Which of several warnings.
         """
-        return _alarm_key(kind, self.metric, self.start, place)
+        return _alarm_key(kind, self, place)
 
 
-def _alarm_key(kind: str, metric: Metric, start: datetime, place: int) -> str:
-    return f"{kind}:{metric}:{start.isoformat()}:{place}"
+def _alarm_key(kind: str, clock: Clock | Verdict, place: int) -> str:
+    return f"{kind}:{clock.metric}:{clock.start.isoformat()}:{place}"
 
 
 def _ruling(clock: Clock, due: datetime, now: datetime | None) -> Ruling:
@@ -145,9 +146,13 @@ def _warnings(clock: Clock, targets: Mapping[Metric, Target]) -> tuple[datetime,
     return tuple(target.after(clock.start, early) for early in target.warn_at)
 
 
+#: When, whether a breach or a warning, of which clock, which is due when, which of several.
+_Moment: TypeAlias = tuple[datetime, str, Clock, datetime, int]
+
+
 def _moments(
     conversation: Conversation, policy: SLAPolicy, playbooks: Mapping[str, Playbook]
-) -> Iterator[tuple[datetime, Announce]]:
+) -> Iterator[_Moment]:
     """Yield what is still to be announced and from when on.
 
     A breach that was answered before anybody looked is still a breach and is announced;
@@ -161,14 +166,12 @@ def _moments(
         end = clock.stopped_at or clock.ended_at
         if due is None or (end is not None and end <= due):
             continue
-        breach = _alarm_key("breach", clock.metric, clock.start, 0)
-        if breach in announced:
+        if announced and _alarm_key("breach", clock, 0) in announced:
             continue
-        yield due, Announce(breach, f"breach:{clock.metric}", due)
+        yield due, "breach", clock, due, 0
         for place, moment in enumerate(() if end else _warnings(clock, targets)):
-            key = _alarm_key("warning", clock.metric, clock.start, place)
-            if key not in announced:
-                yield moment, Announce(key, f"warning:{clock.metric}", due)
+            if not announced or _alarm_key("warning", clock, place) not in announced:
+                yield moment, "warning", clock, due, place
 
 
 def _is_history(conversation: Conversation) -> bool:
@@ -195,8 +198,7 @@ def next_due(
         policy: What is owed.
         playbooks: The playbooks in use.
     """
-    moments = (moment for moment, _ in _moments(conversation, policy, playbooks))
-    return min(moments, default=None)
+    return min((moment[0] for moment in _moments(conversation, policy, playbooks)), default=None)
 
 
 def alarms(
@@ -214,7 +216,10 @@ def alarms(
         now: The time (aware).
         playbooks: The playbooks in use.
     """
-    moments = _moments(conversation, policy, playbooks)
-    ripe = [announce for moment, announce in moments if moment <= now]
-    breached = {a.due for a in ripe if a.kind.startswith("breach")}
-    return tuple(a for a in ripe if a.kind.startswith("breach") or a.due not in breached)
+    ripe = [moment for moment in _moments(conversation, policy, playbooks) if moment[0] <= now]
+    breached = {due for _, kind, _, due, _ in ripe if kind == "breach"}
+    return tuple(
+        Announce(_alarm_key(kind, clock, place), f"{kind}:{clock.metric}", due)
+        for _, kind, clock, due, place in ripe
+        if kind == "breach" or due not in breached
+    )
