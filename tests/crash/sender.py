@@ -1,10 +1,11 @@
 """Kill senders: a program that starts workers on one file, kills them, and reports what was posted.
 
 Both local platforms are processes of their own: each keeps the truth, and commits faults on a
-fifth of all requests. A worker is a desk on one SQLite file in a process of its own; it says over
-a pipe which step of sending it is about to take or has taken, and waits for leave, so that it is
-killed exactly there; others run freely and are killed at any moment. Nothing sleeps: the time of
-the platforms and of every worker is set by this program.
+fifth of all requests. A worker is a desk on one SQLite file in a process of its own; it is born
+knowing at which steps of sending too few were killed, says over a pipe that it has come to one,
+and goes no further, so that it is killed exactly there; others run freely, say every step, and are
+killed at any moment. Nothing sleeps: the time of the platforms and of every worker is set by this
+program.
 
 Workers are forked from this process, which has imported everything: it holds no thread and no
 store. (Over 300 lines, because workers, platforms and the killing explain each other.)
@@ -27,7 +28,7 @@ import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
-from itertools import cycle
+from itertools import chain, cycle
 from typing import Any, NoReturn
 
 import attrs
@@ -280,25 +281,28 @@ class Worker:
     Args:
         world: What it shares with others.
         work: What it does.
-        asks: Whether it waits for leave at each step.
+        ends_at: The steps at which it stops, to be killed; None if it runs freely.
     """
 
     def __init__(
-        self, world: World, work: Callable[[Announcing], object], *, asks: bool = False
+        self,
+        world: World,
+        work: Callable[[Announcing], object],
+        *,
+        ends_at: frozenset[str] | None = None,
     ) -> None:
         self.steps, telling = os.pipe()
-        asking, self._leave = os.pipe()
         self._text, self._lines = b"", deque[str]()
         self.result: Any = None
         self.pid = os.fork()
         if self.pid == 0:
             os.close(self.steps)
-            os.close(self._leave)
 
             def step(name: str) -> None:
-                os.write(telling, f"{name}\n".encode())
-                if asks:
-                    os.read(asking, 1)
+                if ends_at is None or name in ends_at:
+                    os.write(telling, f"{name}\n".encode())
+                while ends_at is not None and name in ends_at:
+                    signal.pause()
 
             def whole() -> None:
                 desk = world.desk(step)
@@ -308,7 +312,6 @@ class Worker:
 
             leave(whole)
         os.close(telling)
-        os.close(asking)
 
     def next(self) -> str | None:
         """Return the next step that it announces; None when its work is done."""
@@ -324,10 +327,6 @@ class Worker:
         self.result = json.loads(line[1:])
         return None
 
-    def go_on(self) -> None:
-        """Let it take its step."""
-        os.write(self._leave, b".")
-
     def end(self, *, kill: bool = False) -> bool:
         """Wait for its end, or bring it about; return whether it was killed."""
         if kill:
@@ -335,7 +334,6 @@ class Worker:
         while self.next() is not None:
             pass
         os.close(self.steps)
-        os.close(self._leave)
         status = os.waitpid(self.pid, 0)[1]
         if status not in (0, signal.SIGKILL):
             raise AssertionError(f"a worker failed by itself: {status}")
@@ -489,9 +487,13 @@ class Campaign:
         """Kill a worker at the first point where too few were killed."""
         network = self.dice.choice(NETWORKS)
         hooks = self._some_hooks() if network == "messenger" else []
-        worker = Worker(self.world, lambda desk: sent(desk, hooks, network, 2), asks=True)
-        while (step := worker.next()) is not None and not self.lacks(f"{network}: {step}"):
-            worker.go_on()
+        ends_at = frozenset(
+            point.removeprefix(f"{network}: ") for point in self.points if self.lacks(point)
+        )
+        worker = Worker(
+            self.world, lambda desk: sent(desk, hooks, network, 2), ends_at=ends_at
+        )
+        step = worker.next()
         if worker.end(kill=step is not None):
             self.killed[f"{network}: {step}"] += 1
         else:
@@ -540,6 +542,7 @@ class Campaign:
             "rows": self.rows,
             "killed": self.killed,
             "points": sorted(self.points),
+            "kinds": sorted({*FAULTS, *chain(*OWN_FAULTS.values())}),
             "truth": {n: p.ask("GET", "truth")["posts"] for n, p in self.platforms.items()},
             "faults": {n: p.ask("GET", "faults")["struck"] for n, p in self.platforms.items()},
         }
