@@ -1,5 +1,6 @@
 """Set what holds for every test: Hypothesis' profiles, and no network beyond loopback."""
 
+import gc
 import ipaddress
 import os
 import sys
@@ -42,3 +43,9 @@ def refuse_network(event: str, arguments: tuple[object, ...]) -> None:
 
 
 sys.addaudithook(refuse_network)
+
+
+def pytest_collection_finish() -> None:
+    """Keep what was collected out of the garbage collector's way: it stays until the end."""
+    gc.collect()
+    gc.freeze()

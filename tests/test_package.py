@@ -9,11 +9,14 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 import supportflow
+
+pytestmark = pytest.mark.xdist_group("package")  # together they read every file once
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "supportflow"
@@ -73,8 +76,14 @@ MODULES = modules()
 FRONTLESS = sorted(set(MODULES) - {"supportflow"})
 
 
-def imported(name: str) -> Iterator[tuple[str, int]]:
-    """Yield what a module imports anywhere in it (also for types only), with the line."""
+@cache
+def imported(name: str) -> tuple[tuple[str, int], ...]:
+    """Return what a module imports anywhere in it (also for types only), with the line."""
+    return tuple(imports_of(name))
+
+
+def imports_of(name: str) -> Iterator[tuple[str, int]]:
+    """Yield what a module imports, read from its file."""
     path = MODULES[name]
     package = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
