@@ -393,6 +393,20 @@ def test_whom_an_answer_in_the_app_is_for(fields, customers):
     assert customers == [fact.customer for fact in page.facts]
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("@ola On its way.", "On its way."),
+        ("@ola, @courier on its way.", "@courier on its way."),
+        ("Ask @ola.", "Ask @ola."),
+        ("@olaf On its way.", "@olaf On its way."),
+    ],
+)
+def test_the_customers_name_in_front_is_no_part_of_our_words(text, expected):
+    """Regression: `send` puts it there, so that without this no lost answer is known by its words."""
+    assert [expected] == texts(page_of(posts=(own(3, text),)))
+
+
 def test_without_the_application_only_a_first_poll_looks_at_our_posts():
     """Where a server does not say whose token it is, our own answers cannot be told from others."""
     flow = shop({**LEARNED, "app": ""}).poll(place())
@@ -1012,8 +1026,18 @@ class TestContract(ChannelContract):
         )
         gone = answer({"error": "Record not found"}, 404)
         sent = Receipt("110070", FOUND.at, FOUND.permalink)
+        message = outgoing(first_sent_at=NOW - timedelta(minutes=29))
+        older = own(1, "long ago", created_at=clock(NOW - timedelta(days=1)))
         return [
-            SendCase("reply", outgoing(), (read, post), (answer(status(1)), answer(SENT)), sent),
+            SendCase(
+                "reply",
+                message,
+                (read, post),
+                (answer(status(1)), answer(SENT)),
+                sent,
+                found=(answer(below()), answer([SENT])),
+                absent=(answer(below(status(2))), answer([older])),
+            ),
             SendCase("to nothing", outgoing(), (read,), (gone,), Refused),
             SendCase("gone", outgoing(), (read, post), (answer(status(1)), gone), Refused),
         ]

@@ -20,6 +20,7 @@ from supportflow.channels import (
 )
 from supportflow.channels.meta import (
     MAX_ITEMS,
+    MAX_VALUES,
     Item,
     OutsideWindow,
     challenge,
@@ -353,7 +354,7 @@ def test_what_is_no_batch_of_this_kind_is_a_payload_error(body):
 
 
 def test_a_batch_is_bounded():
-    """Four times what Meta sends is read; more than that is unreadable as a whole."""
+    """Twice what Meta sends is read; more than that is unreadable as a whole."""
     most = [{"id": "a"}] * (MAX_ITEMS - 1)
     assert most == [{"id": fact} for fact in gather(batch(entry(*most)), "page", "77", ids).facts]
     halves = [entry(*[{}] * (MAX_ITEMS // 2)), entry(*[{}] * (MAX_ITEMS // 2), place="changes")]
@@ -362,8 +363,35 @@ def test_a_batch_is_bounded():
         batch(*[entry()] * (MAX_ITEMS + 1)),
         batch(*halves),
     ):
-        with pytest.raises(PayloadError, match="more than 4000 events"):
+        with pytest.raises(PayloadError, match="more than 2000 events"):
             gather(body, "page", "77", ids)
+
+
+def test_the_facts_of_a_body_are_bounded():
+    """One event may report many; reading stops where they are more than events may be."""
+    taken = []
+
+    def several(item):
+        taken.append(item)
+        return ("a",) * 500
+
+    most = batch(entry(*[{}] * 4))
+    assert MAX_ITEMS == len(gather(most, "page", "77", several).facts)
+    taken.clear()
+    with pytest.raises(PayloadError, match="more than 2000 facts"):
+        gather(batch(entry(*[{}] * 1000)), "page", "77", several)
+    assert 5 == len(taken)
+
+
+def test_the_values_of_a_body_are_bounded():
+    """Counted in its bytes before it is parsed, after it is proved; 20,000 are read."""
+    most = b"[" + b",".join([b"1"] * MAX_VALUES) + b"]"
+    assert MAX_VALUES == len(verified(signed(most), (NEW,)))
+    more = b"[" + b",".join([b"{}"] * MAX_VALUES) + b"]"
+    with pytest.raises(PayloadError, match="up to 40000 values; at most 20000 are read"):
+        verified(signed(more), (NEW,))
+    with pytest.raises(WebhookRejected):
+        verified(signed(more, OLD), (NEW,))
 
 
 def test_quarantine_is_no_bomb():

@@ -1,6 +1,5 @@
 """A stranger's channel: installed with the built wheel it passes its tests, and the guide shows it whole."""
 
-import ast
 import os
 import re
 import subprocess
@@ -55,22 +54,10 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return inside
 
 
-def code_lines(path: Path) -> int:
-    """Count the lines that are neither blank, nor a comment, nor a docstring, nor an import."""
-    text = path.read_text("utf-8")
-    skipped: set[int] = set()
-    for node in ast.walk(ast.parse(text)):
-        docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-        if docstring or isinstance(node, ast.Import | ast.ImportFrom):
-            skipped |= {*range(node.lineno, node.end_lineno + 1)}
-    lines = enumerate(text.splitlines(), 1)
-    return sum(bool(line.strip()) and not line.strip().startswith("#") and number not in skipped
-               for number, line in lines)  # fmt: skip
-
-
 def test_it_is_an_evening_of_work() -> None:
-    """Both directions take at most 60 lines of code, and the whole file of tests at most 50."""
-    assert 50 <= code_lines(CHANNEL) <= 60
+    """The channel has at most 60 lines beside blank ones, and the whole file of tests at most 50."""
+    lines = CHANNEL.read_text("utf-8").splitlines()
+    assert 40 <= sum(bool(line.strip()) for line in lines) <= 60
     assert 30 <= len(TESTS.read_text("utf-8").splitlines()) <= 50
 
 

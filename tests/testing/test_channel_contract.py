@@ -4,6 +4,7 @@ A small channel is written out as a third party would write it. One mistake at a
 into it; one run of pytest, in a process and a directory of its own, tries them all.
 """
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -110,18 +111,24 @@ class Chatter:
         return Health(response.status == 200)
 
     def find_sent(self, message):
-        try:
-            response = yield self.ask("GET", f"/threads/{message.thread}")
-        except TransportError as error:
-            return Found(looked=False, why=str(error))
-        if response.status != 200:
-            return Found(looked=False, why=f"the server answered {response.status}")
-        try:
-            posts = mappings(mapping(response.json(), "the thread"), "posts")
-        except PayloadError as error:
-            return Found(looked=False, why=str(error))
-        mine = [post for post in posts if post.get("text") == message.text]
-        return Found(Receipt(word(mine[0], "id"), from_text(mine[0].get("at"))) if mine else None)
+        for page in (1, 2):
+            try:
+                response = yield self.ask("GET", f"/threads/{message.thread}?page={page}")
+            except TransportError as error:
+                return Found(looked=False, why=str(error))
+            if response.status != 200:
+                return Found(looked=False, why=f"the server answered {response.status}")
+            try:
+                thread = mapping(response.json(), "the thread")
+                if "posts" not in thread:
+                    raise PayloadError("the thread has no posts")
+                posts = mappings(thread, "posts")
+            except PayloadError as error:
+                return Found(looked=False, why=str(error))
+            mine = [post for post in posts if post.get("text") == message.text]
+            if mine:
+                return Found(Receipt(word(mine[0], "id"), from_text(mine[0].get("at"))))
+        return Found()
 
 
 def item(number):
@@ -168,7 +175,12 @@ class TestChatter(ChannelContract):
         )
         responses = (Response(200, body=b"{}"), Response(200, body=b'{"id": "m9"}'))
         receipt = Receipt("m9", ChannelContract.at)
-        return [SendCase("reply", SAID, requests, responses, receipt)]
+        ours = {"id": "m9", "text": "We are sorry.", "at": "2026-03-02T09:00:00Z"}
+        some, none = (
+            Response(200, body=compact({"posts": posts}).encode()) for posts in ([ours], [])
+        )
+        found, absent = (none, some), (none, none)
+        return [SendCase("reply", SAID, requests, responses, receipt, found, absent)]
 """
 
 #: What is planted: the text that is replaced, what replaces it, and a test that must fail.
@@ -338,14 +350,44 @@ BUGS = {
         "test_no_secret_is_shown",
     ),
     "takes_a_failed_read_for_absence": (
-        '            return Found(looked=False, why=f"the server answered {response.status}")\n',
-        "            return Found()\n",
+        'return Found(looked=False, why=f"the server answered {response.status}")\n',
+        "return Found()\n",
         "test_a_failed_look_is_not_absence",
+    ),
+    "takes_an_empty_object_for_absence": (
+        'if "posts" not in thread:\n',
+        'if "posts" not in thread and not thread.keys() <= {"error"}:\n',
+        "test_a_failed_look_is_not_absence",
+    ),
+    "takes_a_broken_search_for_absence": (
+        'return Found(looked=False, why=f"the',
+        'return Found(looked=page > 1, why=f"the',
+        "test_a_search_that_breaks_off_is_not_absence",
     ),
     "cannot_look": (
         "    def find_sent(",
         "    def look(",
-        "test_a_failed_look_is_not_absence",
+        "test_a_search_is_recorded",
+    ),
+    "never_finds": (
+        "            if mine:\n",
+        "            if mine and page > 2:\n",
+        "test_what_was_sent_is_found",
+    ),
+    "finds_something_else": (
+        'Found(Receipt(word(mine[0], "id")',
+        "Found(Receipt(message.thread",
+        "test_what_was_sent_is_found",
+    ),
+    "is_never_sure": (
+        "        return Found()\n",
+        '        return Found(looked=False, why="?")\n',
+        "test_what_was_not_sent_is_absent",
+    ),
+    "posts_while_it_looks": (
+        'self.ask("GET", f"/threads/{message.thread}?page={page}")',
+        'self.ask("POST", "/search", posts=True)',
+        "test_a_search_only_reads",
     ),
     "is_always_well": (
         "return Health(response.status == 200)",
@@ -380,6 +422,13 @@ BUGS = {
         "test_it_takes_its_state",
     ),
 }
+#: The tests that only a channel with webhooks has.
+SIGNATURES = {
+    "test_what_is_not_signed_is_refused",
+    "test_what_was_changed_is_refused",
+    "test_hostile_headers_are_refused_in_time",
+    "test_a_refusal_shows_no_signature",
+}
 #: What an author can forget: the name of a fixture, and the words that remind them.
 FORGOTTEN = {
     "channel": "override the fixture `channel`",
@@ -407,10 +456,34 @@ def variants() -> dict[str, str]:
         'return [WebhookCase("batch", BODY, facts, items=("messages",)), page]', "return [page]"
     )
     files["nothing_posted"] = planted(
-        '[SendCase("reply", SAID, requests, responses, receipt)]',
+        '[SendCase("reply", SAID, requests, responses, receipt, found, absent)]',
         '[SendCase("reply", SAID, requests[:1], (Response(404),), NotSent)]',
     )
+    files["nothing_found"] = planted("receipt, found, absent)]", "receipt, found)]")
+    files["found_unsent"] = planted(
+        "responses, receipt, found, absent)]", "responses, NotSent, found, absent)]"
+    )
+    unsigned, signing = CHANNEL.split("    @pytest.fixture\n    def sign(self):\n")
+    sign, rest = signing.split("\n\n", 1)
+    files["adds_sign"] = (
+        f"{unsigned}{rest}\n\nclass TestSigned(TestChatter):\n"
+        f"    @pytest.fixture\n    def sign(self):\n{sign}\n"
+    )
     return files
+
+
+#: What runs of a variant in which no bug is planted, where that is not everything.
+CHOSEN = {
+    "forgot_channel": "TestChatter::test_it_is_frozen",
+    "forgot_inbound_cases": "TestChatter::test_reads_as_recorded",
+    "forgot_send_cases": "TestChatter::test_sends_as_recorded",
+    "no_items": "TestChatter::test_a_batch_is_recorded",
+    "no_webhook": "TestChatter::test_something_is_recorded_for_every_way_in",
+    "nothing_posted": "TestChatter::test_a_posted_message_is_recorded",
+    "nothing_found": "TestChatter::test_a_search_is_recorded",
+    "found_unsent": "TestChatter::test_a_search_is_recorded",
+    "adds_sign": "TestSigned",
+}
 
 
 @pytest.fixture(scope="module")
@@ -420,16 +493,19 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, st
     Where a bug is planted, only the test that is about it runs.
     """
     folder = tmp_path_factory.mktemp("third_party")
-    chosen = {f"bug_{name}": f"::TestChatter::{test}" for name, (_, _, test) in BUGS.items()}
+    chosen = {f"bug_{name}": f"TestChatter::{test}" for name, (_, _, test) in BUGS.items()}
+    chosen |= CHOSEN
     files = variants()
     for name, source in files.items():
         (folder / f"test_{name}.py").write_text(source, "utf-8")
-    tests = [f"{folder}/test_{name}.py{chosen.get(name, '')}" for name in files]
+    tests = [f"{folder}/test_{name}.py::{chosen.get(name, 'TestChatter')}" for name in files]
     report = folder / "report.xml"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short"]
     options = ["--rootdir", str(folder), "-W", "error", f"--junitxml={report}", *tests]
+    # The plugins of whoever runs this have no part in it, and take their time.
+    env = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     done = subprocess.run(
-        [*command, *options], capture_output=True, text=True, check=False, cwd=folder
+        [*command, *options], capture_output=True, text=True, check=False, cwd=folder, env=env
     )
     assert 1 == done.returncode, done.stdout + done.stderr
     return read_report(report)
@@ -471,6 +547,8 @@ def test_what_is_forgotten_is_asked_for(outcomes, name):
         ("no_items", "test_a_batch_is_recorded", "give one of `inbound_cases` its `items`"),
         ("no_webhook", "test_something_is_recorded_for_every_way_in", "has no WebhookCase"),
         ("nothing_posted", "test_a_posted_message_is_recorded", "whose outcome is a Receipt"),
+        ("nothing_found", "test_a_search_is_recorded", "its `found` and `absent`"),
+        ("found_unsent", "test_a_search_is_recorded", "only a case whose outcome is a Receipt"),
     ],
 )
 def test_recordings_that_prove_nothing_are_noticed(outcomes, variant, test, words):
@@ -481,13 +559,14 @@ def test_recordings_that_prove_nothing_are_noticed(outcomes, variant, test, word
 def test_without_a_signature_there_are_no_tests_of_signatures(outcomes):
     """They are not there for a channel that is polled alone; one that is not is told."""
     left = {name for name in outcomes["right"] if name not in outcomes["forgot_sign"]}
-    assert {
-        "test_what_is_not_signed_is_refused",
-        "test_what_was_changed_is_refused",
-        "test_hostile_headers_are_refused_in_time",
-        "test_a_refusal_shows_no_signature",
-    } == left
+    assert SIGNATURES == left
     assert outcomes["forgot_sign"]["test_webhooks_are_tested"] is not None
+
+
+def test_a_subclass_that_adds_a_signature_has_the_tests_of_signatures(outcomes):
+    """Regression: its parent takes none and has left them out, which must not be inherited."""
+    assert outcomes["right"].keys() == outcomes["adds_sign"].keys()
+    assert {None} == set(outcomes["adds_sign"].values())
 
 
 def test_a_failure_explains_itself(outcomes):

@@ -83,11 +83,15 @@ def test_an_unreadable_body_is_refused(headers, body):
 
 
 def ask(
-    *, bearer: str | None = None, given: dict[str, object] | None = None, token="t0ken"
+    *,
+    bearer: str | None = None,
+    given: dict[str, object] | None = None,
+    token="t0ken",
+    **options: bool,
 ) -> None:
     """Check a call's token."""
     headers = () if bearer is None else (("authorization", bearer),)
-    check_token(Request("GET", "/", (), headers), given or {}, token, "secret")
+    check_token(Request("GET", "/", (), headers), given or {}, token, "secret", **options)
 
 
 def test_the_token_may_stand_in_header_or_parameters():
@@ -123,6 +127,14 @@ def test_a_right_proof_is_accepted():
     """`appsecret_proof` is the token signed with the app's secret."""
     proof = hmac.new(b"secret", b"t0ken", hashlib.sha256).hexdigest()
     ask(given={"access_token": "t0ken", "appsecret_proof": proof})
+    ask(given={"access_token": "t0ken", "appsecret_proof": proof}, proof_required=True)
+
+
+def test_an_app_may_require_the_proof():
+    """Its setting refuses a call with the token alone, in the network's own words."""
+    with pytest.raises(GraphError, match="require an appsecret_proof argument") as raised:
+        ask(given={"access_token": "t0ken"}, proof_required=True)
+    assert (100, "GraphMethodException") == (raised.value.code, raised.value.kind)
 
 
 def test_usage_headers_are_json_that_names_the_account():

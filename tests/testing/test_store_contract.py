@@ -274,7 +274,7 @@ class PagesByOffset(MemoryStore):
         cut = {
             field.name: getattr(full, field.name)[skip:]
             for field in attrs.fields(Results)
-            if field.name != "after"
+            if field.name not in {"after", "vitals"}
         }
         return Results(**cut, after=full.after and str(skip + query.limit))
 
@@ -751,6 +751,36 @@ class ClaimsForEverybody(MemoryStore):
     def begin(self, claimed):
         super().begin(claimed)
         return True
+
+
+# --- how a store is ----------------------------------------------------------------------
+
+
+class SaysItIsWell(MemoryStore):
+    """A store that answers some of what it is asked about itself with a guess."""
+
+    guess = staticmethod(lambda found: {})
+
+    def find(self, query):
+        found = super().find(query)
+        if found.vitals is None:
+            return found
+        return Results(vitals=attrs.evolve(found.vitals, **self.guess(found.vitals)))
+
+
+@finds("test_an_empty_store_lags_behind_nothing")
+class TellsAnotherTime(SaysItIsWell):
+    guess = staticmethod(lambda found: {"now": found.now - timedelta(hours=1)})
+
+
+@finds("test_what_lags_is_counted_and_dated")
+class CountsHeldRowsAsPending(SaysItIsWell):
+    guess = staticmethod(lambda found: {"pending": found.pending + found.held})
+
+
+@finds("test_what_may_be_there_is_dated_by_its_sending")
+class DatesDoubtByNow(SaysItIsWell):
+    guess = staticmethod(lambda found: {"unknown_since": found.unknown and found.now})
 
 
 # --- how the bugs are found --------------------------------------------------------------

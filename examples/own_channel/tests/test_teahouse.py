@@ -5,9 +5,8 @@ import json
 import pytest
 from supportflow_teahouse import Teahouse
 
-from supportflow import channels, http, model
+from supportflow import http, model
 from supportflow.testing import ChannelContract, PageCase, SendCase
-from supportflow.testing.channel_cases import drive
 
 URL, AT = "https://teahouse.example", ChannelContract.at
 HEADERS = {"Authorization": "Bearer of-tea", "Content-Type": "application/json"}
@@ -42,9 +41,5 @@ class TestTeahouse(ChannelContract):
     def send_cases(self) -> list[SendCase]:
         said = json.dumps({"table": "t1", "text": "Sorry!", "tag": "mark"}).encode()
         post = http.Request("POST", f"{URL}/v1/messages", HEADERS, said, posts=True)
-        posted = answer(201, id="2", at=AT.isoformat())
-        return [SendCase("a reply", SORRY, (post,), (posted,), RECEIPT)]
-
-    def test_finds_its_answer(self, channel: Teahouse) -> None:
-        found = drive(channel.find_sent(SORRY), [page(TOLD)]).result
-        assert channels.Found(RECEIPT) == found
+        sent = (post,), (answer(201, id="2", at=AT.isoformat()),), RECEIPT
+        return [SendCase("a reply", SORRY, *sent, found=(page(TOLD),), absent=(page(),))]

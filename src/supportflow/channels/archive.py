@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from hashlib import blake2b
-from itertools import chain
 from os import PathLike
 from pathlib import Path
 from typing import Any, Self
@@ -36,6 +35,7 @@ from supportflow.model import (
     Receipt,
     aware,
 )
+from supportflow.model.quick import maker
 from supportflow.text import storable
 from supportflow.text.records import cells, cut
 
@@ -94,10 +94,11 @@ def _chunk(_: object, __: object, value: int) -> None:
 def _word(value: Any, what: str) -> str:
     if not isinstance(value, str) or not value.strip():
         raise InvalidValue(f"{what} is {value!r:.60}; it must be a string that is not empty")
-    if len(value) > _LONGEST_NAME or _UNSTORABLE.search(value):
+    clean = storable(value)
+    if len(value) > _LONGEST_NAME or (clean is not value and _UNSTORABLE.search(value)):
         why = f"is over {_LONGEST_NAME} characters, or has NUL or half a surrogate pair in it"
         raise InvalidValue(f"{what} {value!r:.60} {why}")
-    return storable(value)
+    return clean
 
 
 def _at(value: Any) -> datetime:
@@ -119,7 +120,11 @@ def _json(value: Any) -> bytes:
     return text.encode("utf-8", "backslashreplace")
 
 
-@attrs.frozen
+#: `_Line` proves what the class would check again.
+_message, _inbound, _outbound = maker(Message), maker(Inbound), maker(Outbound)
+
+
+@attrs.define(eq=False)
 class _Line:
     """Hold what the messages of one line have in common, and read them."""
 
@@ -128,8 +133,6 @@ class _Line:
     index: int
     messages: list[Any]
     extra: Mapping[str, Any]
-    customer: Author
-    agent: Author
     tags: tuple[str, ...]
 
     @classmethod
@@ -144,11 +147,7 @@ class _Line:
         if not isinstance(messages, list):
             raise InvalidValue(f"messages of {name!r} is {messages!r:.60}; it must be a list")
         extra = {} if line.keys() <= _KNOWN else {key: line[key] for key in line.keys() - _KNOWN}
-        # All agents of a brand are one author: an archive does not tell them apart.
-        agent = Author("agent", brand)
-        return cls(
-            name, brand, index, messages, extra, Author(name), agent, (brand,) if brand else ()
-        )
+        return cls(name, brand, index, messages, extra, (brand,) if brand else ())
 
     def alone(self, index: int, item: Any) -> bytes:
         """Write one message as a line of its own; what is said of all goes with the first."""
@@ -165,11 +164,13 @@ class _Line:
         if not isinstance(text, str):
             raise InvalidValue(f"text is {text!r:.60}; it must be a string")
         more = len(item) > 3 or (self.extra and index == self.index)
-        message = Message(
+        # All agents of a brand are one author: an archive does not tell them apart.
+        author = Author(self.id) if role == "customer" else Author("agent", self.brand)
+        message = _message(
             channel,
             "archive",
             f"{self.id}/{index}",
-            self.customer if role == "customer" else self.agent,
+            author,
             text,
             _at(item.get("at")),
             self.id,
@@ -177,8 +178,8 @@ class _Line:
             raw=self.alone(index, item).decode() if more else None,
         )
         if role == "customer":
-            return Inbound(message, backfill=True)
-        return Outbound(message, customer=self.id, backfill=True)
+            return _inbound(message, True)
+        return _outbound(message, self.id, backfill=True)
 
 
 def _row(record: bytes, columns: tuple[str, ...]) -> dict[str, Any]:
@@ -282,7 +283,7 @@ class Archive:
         Args:
             raw: The item as it was put into quarantine, or mended since.
         """
-        return self._take(raw, ())
+        return self._take((raw,), ())
 
     def _mark(self) -> str:
         """Say what an offset is valid for: with another file or cut, reading begins anew."""
@@ -347,28 +348,34 @@ class Archive:
         return Page((), self._cursor(end), (Unreadable(data, why),), end < total)
 
     def _page(self, records: list[bytes], columns: tuple[str, ...], end: int, total: int) -> Page:
-        taken = [self._take(record, columns) for record in records]
-        return Page(
-            tuple(chain.from_iterable(each.facts for each in taken)),
-            self._cursor(end),
-            tuple(chain.from_iterable(each.unreadable for each in taken)),
-            end < total,
-        )
+        taken = self._take(records, columns)
+        return Page(taken.facts, self._cursor(end), taken.unreadable, end < total)
 
-    def _take(self, record: bytes, columns: tuple[str, ...]) -> Delivery:
-        """Read one record; a message that cannot be read leaves the others as they are."""
-        raw = record.removeprefix(_BOM).strip(b"\r\n")
-        if not raw.strip():
-            return Delivery()
+    def _take(self, records: Iterable[bytes], columns: tuple[str, ...]) -> Delivery:
+        """Read records; a message that cannot be read leaves the others as they are."""
+        facts: list[Inbound | Outbound] = []
+        unreadable: list[Unreadable] = []
+        for record in records:
+            raw = record.removeprefix(_BOM).strip(b"\r\n")
+            if raw.strip():
+                self._read_record(raw, columns, facts, unreadable)
+        return Delivery(tuple(facts), tuple(unreadable))
+
+    def _read_record(
+        self,
+        raw: bytes,
+        columns: tuple[str, ...],
+        facts: list[Inbound | Outbound],
+        unreadable: list[Unreadable],
+    ) -> None:
         found = None
         try:
             found = _row(raw, columns) if columns else read_json(raw)
             line = _Line.read(found)
         except (InvalidValue, PayloadError) as error:
             kept = _json(found) if columns and found else raw
-            return Delivery(unreadable=(Unreadable(kept, str(error)),))
-        facts: list[Inbound | Outbound] = []
-        unreadable: list[Unreadable] = []
+            unreadable.append(Unreadable(kept, str(error)))
+            return
         for index, item in enumerate(line.messages, line.index):
             try:
                 fact = line.fact(self.name, index, item)
@@ -378,4 +385,3 @@ class Archive:
                 continue
             if self.until is None or fact.message.at <= self.until:
                 facts.append(fact)
-        return Delivery(tuple(facts), tuple(unreadable))

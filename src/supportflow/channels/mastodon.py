@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Self
@@ -35,8 +35,8 @@ from supportflow.channels import (
     Reconcile,
     Refused,
     Traits,
-    Unreadable,
 )
+from supportflow.channels.rest import one_by_one
 from supportflow.errors import InvalidValue, PayloadError, TransportError
 from supportflow.flow import Flow
 from supportflow.http import Request, Response, read_json, retry_at
@@ -162,34 +162,35 @@ def _attachment(item: Mapping[str, Any]) -> Attachment:
 
 
 def _unaddressed(text: str, names: Iterable[str]) -> str:
-    """Leave our own name out of those that a text begins with."""
+    """Leave some names out of those that a text begins with."""
     found = _LEADING.match(text)
     if found is None:
         return text
-    ours = {f"@{name}".casefold() for name in names}
-    kept = [word for word in found[0].split() if word.rstrip(",:").casefold() not in ours]
+    left_out = {f"@{name}".casefold() for name in names}
+    kept = [word for word in found[0].split() if word.rstrip(",:").casefold() not in left_out]
     return " ".join([*kept, text[found.end() :]]).strip()
 
 
-def _text(status: Mapping[str, Any], ours: Iterable[str]) -> str:
+def _text(status: Mapping[str, Any], names: Iterable[str]) -> str:
     content = status.get("content")
     if not isinstance(content, str):
         raise PayloadError(f"content is {content!r:.60}; it must be a string")
-    words = _unaddressed(plain(content), ours)
+    words = _unaddressed(plain(content), names)
     warning = perhaps(status, "spoiler_text")
     return "\n\n".join(filter(None, (warning, words)))
 
 
-def _message(status: Mapping[str, Any], channel: str, me: str, raw: str) -> Message:
-    mentioned = mappings(status, "mentions")
-    ours = [word(m, name) for m in mentioned if m.get("id") == me for name in ("acct", "username")]
+def _message(status: Mapping[str, Any], channel: str, to: str, raw: str) -> Message:
+    """Return a post as a message; the name of whom it is for is left out in front of it."""
+    named = [each for each in mappings(status, "mentions") if each.get("id") == to]
+    names = [word(each, name) for each in named for name in ("acct", "username")]
     public = perhaps(status, "visibility") in ("public", "unlisted")
     return Message(
         channel,
         "status",
         word(status, "id"),
         _author(status),
-        _text(status, ours),
+        _text(status, names),
         from_text(status.get("created_at")),
         parent=perhaps(status, "in_reply_to_id") or None,
         visibility=Visibility.public if public else Visibility.private,
@@ -337,8 +338,10 @@ class Mastodon:
                 own = yield from self._news(
                     _posts_of(known.account), [("exclude_reblogs", "true")], _OWN, after_own
                 )
-        facts, unreadable = _taken(told.items, lambda item: self._mention(item, known, told.since))
-        answers, others = _taken(
+        facts, unreadable = one_by_one(
+            told.items, lambda item: self._mention(item, known, told.since)
+        )
+        answers, others = one_by_one(
             own.items, lambda item: self._answer(item, known, own.since, every=after_own is None)
         )
         return Page(
@@ -365,10 +368,9 @@ class Mastodon:
         return Delivery(tuple(self._answer(item, self._known, None, every=True)))
 
     def _mention(
-        self, item: Any, known: _Known, since: datetime | None
+        self, told: dict[str, Any], known: _Known, since: datetime | None
     ) -> Iterable[Inbound | Edit]:
         """Read a notification; an edited post is itself and its edit."""
-        told = mapping(item, "the notification")
         if word(told, "type") not in ("mention", "update"):
             return
         status = mapping(told.get("status"), "status")
@@ -385,19 +387,22 @@ class Mastodon:
             yield Edit(self.name, "status", message.id, edited, message.text, at, backfill)
 
     def _answer(
-        self, item: Any, known: _Known, since: datetime | None, *, every: bool
+        self, status: dict[str, Any], known: _Known, since: datetime | None, *, every: bool
     ) -> Iterable[Outbound]:
-        """Read a post of ours: what our own application posted is in the outbox already."""
-        status = mapping(item, "the post")
-        message = _message(status, self.name, "", compact(status))
+        """Read a post of ours: what our own application posted is in the outbox already.
+
+        The customer's name in front is left out as `send` put it there: an answer that got lost
+        is known by its words alone.
+        """
+        to, named = perhaps(status, "in_reply_to_account_id"), _named(status)
+        named -= {_author(status).id}
+        if not perhaps(status, "in_reply_to_id") and not to and len(named) == 1:
+            (to,) = named
+        message = _message(status, self.name, to, compact(status))
         app = perhaps(mapping(status.get("application") or {}, "application"), "name")
         foreign = bool(known.account) and message.author.id != known.account
         if foreign or status.get("reblog") or (not every and app in ("", known.app)):
             return
-        to = perhaps(status, "in_reply_to_account_id")
-        named = _named(status) - {message.author.id}
-        if not message.parent and not to and len(named) == 1:
-            (to,) = named
         if message.parent or to:
             customer = None if to in ("", message.author.id) else to
             backfill = since is not None and message.at < since
@@ -647,21 +652,6 @@ class Mastodon:
 
 def _posts_of(account: str) -> str:
     return f"accounts/{quote(account, safe='')}/statuses"
-
-
-def _taken(
-    items: Iterable[Any], read: Callable[[Any], Iterable[Fact]]
-) -> tuple[list[Fact], list[Unreadable]]:
-    """Read each item by itself; what cannot be read leaves its neighbours as they are."""
-    facts: list[Fact] = []
-    unreadable: list[Unreadable] = []
-    for item in items:
-        try:
-            facts += tuple(read(item))
-        except (PayloadError, InvalidValue) as error:
-            raw = compact(item).encode("utf-8", "backslashreplace")
-            unreadable.append(Unreadable(raw, str(error)[:300]))
-    return facts, unreadable
 
 
 def _addressed(text: str, handle: str) -> str:

@@ -4,7 +4,9 @@ In: signed webhooks. A message's own id is its identity, so that a batch may com
 in any order. Echoes of our own replies carry our mark and are their receipts; other echoes are
 somebody's answer in the page's inbox, or another app's. Out: one call of the Send API a part.
 A reply that may have been lost is proved by its echo, or looked for in the thread, which shows no
-mark: then author, recipient, time and words must agree.
+mark: then author, recipient, time and words must agree. Every call carries the proof that it is
+ours, so that an app can be set to require it, and a token that was stolen is worth nothing:
+https://developers.facebook.com/docs/graph-api/guides/secure-requests.
 
 What Messenger reports and holds no words is passed over: reads (they name no message), deliveries
 that name none, opt-ins, referrals, account links, and which app has the thread. Anything else that
@@ -35,7 +37,6 @@ from supportflow.channels import (
     NeedsAuth,
     NotSent,
     Reconcile,
-    Refused,
     SendError,
     Traits,
 )
@@ -93,6 +94,9 @@ _MAX_REPLIES, _MAX_TITLE = 13, 20
 _MAX_ELEMENT = 80
 _MAX_URL = 2048
 
+#: The most attachments and elements of one message, and reports of one event, that are read: each
+#: becomes a value, and a megabyte of them took half a second. Far beyond what people send. Ours.
+_MAX_LIST = 500
 #: How far Meta's clock may be behind ours.
 _SKEW = timedelta(seconds=5)
 #: How many messages a page of a thread holds, and how many pages a search for ours reads. Ours.
@@ -194,12 +198,24 @@ def _ends(event: Mapping[str, Any], page: str) -> tuple[str, str]:
     return sender, recipient
 
 
+def _bounded(item: Mapping[str, Any], name: str) -> list[Any]:
+    """Return a field that is a list of at most `_MAX_LIST`; nothing is an empty one."""
+    found = item.get(name) or []
+    if not isinstance(found, list):
+        raise PayloadError(f"{name} is {type(found).__name__}, not a list")
+    if len(found) > _MAX_LIST:
+        raise PayloadError(f"{name} has {len(found)} items; at most {_MAX_LIST} are read")
+    return found
+
+
 def _attachment(item: Mapping[str, Any]) -> Attachment:
     payload = mapping(item.get("payload") or {}, "payload")
-    titles = [perhaps(item, "title"), perhaps(payload, "title")]
-    titles += [perhaps(each, "title") for each in mappings(payload, "elements")]
     url = perhaps(payload, "url") or perhaps(item, "url")
-    return Attachment(word(item, "type"), url, next(filter(None, titles), ""))
+    title = perhaps(item, "title") or perhaps(payload, "title")
+    if _bounded(payload, "elements"):
+        titles = [perhaps(each, "title") for each in mappings(payload, "elements")]
+        title = title or next(filter(None, titles), "")
+    return Attachment(word(item, "type"), url, title)
 
 
 def _parent(content: Mapping[str, Any]) -> str | None:
@@ -241,6 +257,7 @@ class _Event:
         customer = self.recipient if self.sender == self.page else self.sender
         place, private = self.item.place, Visibility.private
         bare = content.keys() <= _PLAIN_MESSAGE and self.event.keys() <= _PLAIN_EVENT
+        _bounded(content, "attachments")
         if bare and place == "messaging":
             at = self.at()
             return Message(self.channel, kind, name, author, text, at, customer, visibility=private)
@@ -297,9 +314,7 @@ class _Event:
 
     def delivery(self, content: dict[str, Any]) -> Iterable[Fact]:
         """Report each message that is named; the only time given is the watermark."""
-        names = content.get("mids") or []
-        if not isinstance(names, list):
-            raise PayloadError(f"mids is {type(names).__name__}, not a list")
+        names = _bounded(content, "mids")
         if not names:
             return ()
         at, ids = moment(content.get("watermark")), [word({"mid": n}, "mid") for n in names]
@@ -444,8 +459,8 @@ class Messenger:
         page_id: The page's id.
         token: A page access token, with `pages_messaging`, and to look for lost replies
             `pages_read_engagement` and `pages_manage_metadata`.
-        app_secret: The app's secret, with which webhooks are signed; several during a
-            rotation, the current one first.
+        app_secret: The app's secret, with which webhooks are signed and every call is proved
+            (`appsecret_proof`); several during a rotation, the current one first.
         verify_token: The word that you chose for the handshake; several while it changes.
         app_id: The app's id; only `check` uses it.
         version: The version of the Graph API.
@@ -488,12 +503,17 @@ class Messenger:
         Meta signs no time: a body that is sent again is genuine, and changes nothing, because
         what it reports is known by Meta's own ids.
 
+        The work is bounded: 20,000 values of JSON, 2,000 events and 2,000 facts a body, and 500
+        attachments a message or messages a report of delivery. A body of more goes into
+        quarantine whole, an event of more alone: nothing that people or Meta send comes near,
+        and whatever is as large shall not keep other customers waiting.
+
         Args:
             hook: The request as it arrived.
 
         Raises:
             WebhookRejected: If it is not proved genuine.
-            PayloadError: If it is genuine and no batch of a page.
+            PayloadError: If it is genuine and no batch of a page, or too much at once.
         """
         if hook.method == "GET":
             return Delivery(response=challenge(hook, self.verify_token))
@@ -577,8 +597,10 @@ class Messenger:
         return {"Authorization": f"Bearer {self.token.reveal()}"}
 
     def _url(self, path: str, **query: str) -> str:
-        asked = f"?{urlencode(query)}" if query else ""
-        return f"{self.base_url}/{self.version}/{path}{asked}"
+        # The proof may be logged: it proves nothing without the token, and the token nothing
+        # without it where the app requires it. In a body of JSON it might not be looked for.
+        asked = urlencode({**query, "appsecret_proof": proof(self.token, self.app_secret[0])})
+        return f"{self.base_url}/{self.version}/{path}?{asked}"
 
     def _get(self, path: str, **query: str) -> Flow[dict[str, Any]]:
         response = yield Request("GET", self._url(path, **query), self._headers())
@@ -641,25 +663,16 @@ class Messenger:
             yield from self._check_reads(notes)
         except NeedsAuth as error:
             hint = "make a page access token with pages_messaging and pass it as token"
+            if "appsecret_proof" in str(error):
+                hint = "app_secret is not that of the token's app: copy it, the current one first"
             problems.append(f"{error}; {hint}")
         except (SendError, PayloadError, TransportError) as error:
             problems.append(f"the Graph API gave no usable answer: {error}")
         return Health(not problems, tuple(problems), tuple(notes))
 
     def _check_page(self, problems: list[str]) -> Flow[None]:
-        """Prove the token to be the page's, and the app's secret to be that of its app."""
-        try:
-            me = yield from self._get(
-                "me", fields="id,name", appsecret_proof=proof(self.token, self.app_secret[0])
-            )
-        except Refused as error:
-            if "appsecret_proof" not in str(error):
-                raise
-            problems.append(
-                "app_secret is not that of the app which the token was made for: every webhook "
-                "would be refused; copy the secret anew"
-            )
-            return
+        """Prove the token to be the page's; the proof in every call is checked before that."""
+        me = yield from self._get("me", fields="id,name")
         name = word(me, "id")
         if name != self.page_id:
             problems.append(

@@ -47,9 +47,12 @@ __all__ = [
 
 Given: TypeAlias = Secret | str | Iterable[Secret | str] | None
 
-#: The most entries and events of one body that are read. Meta sends at most 1,000 updates:
-#: https://developers.facebook.com/docs/graph-api/webhooks/getting-started
-MAX_ITEMS = 4_000
+#: The most entries, events and facts of one body that are read: twice the 1,000 updates that Meta
+#: sends at most, https://developers.facebook.com/docs/graph-api/webhooks/getting-started
+MAX_ITEMS = 2_000
+#: The most commas and opening brackets in a body that is read, and so of values in its JSON: a
+#: batch of 1,000 messages with a picture each has 14,000. A megabyte of them takes half a second.
+MAX_VALUES = 20_000
 #: Where the events of an entry stand; `standby` holds those of threads that another app has:
 #: https://developers.facebook.com/docs/messenger-platform/reference/webhook-events/standby
 PLACES = ("messaging", "standby", "changes")
@@ -158,13 +161,16 @@ def verified(hook: Webhook, app_secrets: tuple[Secret, ...]) -> Any:
     Meta signs no time, so that a recorded request may be sent again by whoever saw it; that is
     harmless, because every fact in it has a key that is recorded once.
 
+    A body of more than `MAX_VALUES` values is not even parsed: one webhook shall not keep others
+    waiting. It is genuine, so that it goes into quarantine whole.
+
     Args:
         hook: The POST request.
         app_secrets: Those that are valid now.
 
     Raises:
         WebhookRejected: If it is not proved genuine; 413 is its status for a body over the limit.
-        PayloadError: If it is genuine and no JSON.
+        PayloadError: If it is genuine, and no JSON or too much of it.
     """
     if len(hook.body) > MAX_BODY:
         raise WebhookRejected(f"body of {len(hook.body)} bytes is over the limit", status=413)
@@ -172,6 +178,10 @@ def verified(hook: Webhook, app_secrets: tuple[Secret, ...]) -> Any:
     if len(signatures) > 1:
         raise WebhookRejected(f"{_SIGNATURE} is there {len(signatures)} times")
     verify_meta(app_secrets, hook.body, *(signatures or (None,)))
+    # Those in texts count too: there may be fewer values than this, never more.
+    values = sum(map(hook.body.count, (b",", b"{", b"[")))
+    if values > MAX_VALUES:
+        raise PayloadError(f"the body has up to {values} values; at most {MAX_VALUES} are read")
     return read_json(hook.body)
 
 
@@ -234,7 +244,8 @@ def gather(batch: Any, kind: str, account: str, read: Callable[[Item], Iterable[
         read: Returns the facts in one event, or raises `PayloadError` or `InvalidValue`.
 
     Raises:
-        PayloadError: If it is no batch of that kind, or one of too many events.
+        PayloadError: If it is no batch of that kind, or more than `MAX_ITEMS` entries and events
+            stand in it, or facts: reading stops there, so that its time is bounded.
     """
     about = mapping(batch, "the body").get("object")
     entries = batch.get("entry")
@@ -255,6 +266,8 @@ def gather(batch: Any, kind: str, account: str, read: Callable[[Item], Iterable[
                 facts += tuple(read(item))
             except (PayloadError, InvalidValue) as error:
                 unreadable.append(_unreadable(item.alone(), error))
+            if len(facts) > MAX_ITEMS:
+                raise PayloadError(f"the body reports more than {MAX_ITEMS} facts")
     return Delivery(tuple(facts), tuple(unreadable))
 
 
@@ -307,6 +320,9 @@ _WINDOW = frozenset({(10, 2018278), (10, 2018065), (10, 2534022)})
 _REFUSED = frozenset({(10, 2018108), (10, 2018300), (200, 1545041)})
 #: The object of the call itself is not there for this token: the page, for every message.
 _UNSEEN = (100, 33)
+#: Wrong or missing, it has the code of any wrong parameter, and is wrong for every message:
+#: https://github.com/sns-sdks/python-facebook/issues/101, https://github.com/markbates/goth/issues/96
+_PROOF = "appsecret_proof"
 
 
 def _integer(value: Any) -> int:
@@ -343,7 +359,7 @@ class _Fault:
             return RateLimited
         if self.code in _DOUBTS or self.transient:
             return Ambiguous
-        if self.code in _AUTH or pair == _UNSEEN:
+        if self.code in _AUTH or pair == _UNSEEN or (self.code == 100 and _PROOF in self.said):
             return NeedsAuth
         return Refused if self.code in (100, 551) else None
 

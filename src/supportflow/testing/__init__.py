@@ -17,9 +17,12 @@ if TYPE_CHECKING:
     from supportflow.testing.channel_cases import PageCase as PageCase
     from supportflow.testing.channel_cases import SendCase as SendCase
     from supportflow.testing.channel_cases import WebhookCase as WebhookCase
+    from supportflow.testing.channel_cases import drive as drive
     from supportflow.testing.channel_contract import ChannelContract as ChannelContract
     from supportflow.testing.clock import FakeClock as FakeClock
+    from supportflow.testing.fake_channel import FakeChannel as FakeChannel
     from supportflow.testing.outbox_machine import OutboxMachine as OutboxMachine
+    from supportflow.testing.platforms.fake import FakePlatform as FakePlatform
     from supportflow.testing.store_contract import SharedStoreContract as SharedStoreContract
     from supportflow.testing.store_contract import StoreContract as StoreContract
     from supportflow.testing.store_machine import StoreMachine as StoreMachine
@@ -27,7 +30,9 @@ if TYPE_CHECKING:
 __all__ = [
     "Blocking",
     "ChannelContract",
+    "FakeChannel",
     "FakeClock",
+    "FakePlatform",
     "OutboxMachine",
     "PageCase",
     "SendCase",
@@ -35,12 +40,15 @@ __all__ = [
     "StoreContract",
     "StoreMachine",
     "WebhookCase",
+    "drive",
 ]
 
 _HOMES = {
     "Blocking": "supportflow.testing.blocking",
     "ChannelContract": "supportflow.testing.channel_contract",
+    "FakeChannel": "supportflow.testing.fake_channel",
     "FakeClock": "supportflow.testing.clock",
+    "FakePlatform": "supportflow.testing.platforms.fake",
     "OutboxMachine": "supportflow.testing.outbox_machine",
     "PageCase": "supportflow.testing.channel_cases",
     "SendCase": "supportflow.testing.channel_cases",
@@ -48,11 +56,13 @@ _HOMES = {
     "StoreContract": "supportflow.testing.store_contract",
     "StoreMachine": "supportflow.testing.store_machine",
     "WebhookCase": "supportflow.testing.channel_cases",
+    "drive": "supportflow.testing.channel_cases",
 }
 
 #: Modules whose asserts explain themselves; pytest must know before any of them is loaded.
 _KIT = (
     "supportflow.testing.channel_contract",
+    "supportflow.testing.channel_finding",
     "supportflow.testing.channel_inbound",
     "supportflow.testing.channel_sending",
     "supportflow.testing.channel_webhooks",

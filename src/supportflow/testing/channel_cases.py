@@ -93,12 +93,17 @@ class PageCase:
 class SendCase:
     """Record one message, the requests that must be made of it, and what came of it.
 
+    A channel with `find_sent` records for one message at least what its search is answered,
+    once with the message there, and once without.
+
     Args:
         name: What tells it from the others.
         message: What is sent.
         requests: The requests, exactly; one has `posts=True`.
         responses: The answers to them.
         outcome: The receipt, or the kind of `SendError`.
+        found: The answers to the requests of `find_sent` where the message is there.
+        absent: The answers to them where it is not, each of them needed to know that.
     """
 
     name: str
@@ -106,6 +111,8 @@ class SendCase:
     requests: tuple[Request, ...]
     responses: tuple[Response, ...]
     outcome: Receipt | type[SendError]
+    found: tuple[Response, ...] = ()
+    absent: tuple[Response, ...] = ()
 
     @property
     def posting(self) -> int:
@@ -146,13 +153,25 @@ def drive(flow: Generator[Request, Response, Any], answers: Iterable[object]) ->
         answers: A `Response` for each request, or an exception to throw in.
 
     Raises:
-        AssertionError: If it asks for more than there are answers.
+        AssertionError: If it is no flow, or asks for more than there are answers.
+
+    Example:
+        >>> def ping():
+        ...     response = yield Request("GET", "https://example.com/ping")
+        ...     return response.status
+        >>> driven = drive(ping(), [Response(204)])
+        >>> driven.result, driven.requests
+        (204, (<Request GET https://example.com>,))
     """
+    _expect(flow, Generator, f"{type(flow).__name__} is no flow; write the method with yield")
     requests: list[Request] = []
     given = iter(answers)
     try:
         request = next(flow)
         while True:
+            hint = "; write 'yield from'" if isinstance(request, Generator) else ""
+            got = type(request).__name__
+            _expect(request, Request, f"the flow yielded {got}, not a Request{hint}")
             requests.append(request)
             answer = next(given, None)
             if answer is None:
@@ -166,6 +185,11 @@ def drive(flow: Generator[Request, Response, Any], answers: Iterable[object]) ->
         raise
     except BaseException as error:  # noqa: BLE001  # whatever it is, the contract judges it
         return Driven(tuple(requests), error=error)
+
+
+def _expect(value: object, kind: type, otherwise: str) -> None:
+    if not isinstance(value, kind):
+        raise AssertionError(otherwise)  # noqa: TRY004  # what fails is the author's test
 
 
 def is_encrypted(request: Request) -> bool:

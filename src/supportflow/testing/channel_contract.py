@@ -15,6 +15,7 @@ from supportflow.errors import SupportflowError
 from supportflow.http import Response
 from supportflow.model import ChannelState, Visibility
 from supportflow.testing.channel_cases import AT, PageCase, SendCase, WebhookCase, drive
+from supportflow.testing.channel_finding import FindingContract
 from supportflow.testing.channel_inbound import InboundContract, Read, reader
 from supportflow.testing.channel_sending import SendingContract, secrets_of
 from supportflow.testing.channel_webhooks import WebhookContract
@@ -22,11 +23,12 @@ from supportflow.testing.channel_webhooks import WebhookContract
 __all__ = ["ChannelContract"]
 
 
-class ChannelContract(InboundContract, SendingContract, WebhookContract):
+class ChannelContract(InboundContract, SendingContract, FindingContract, WebhookContract):
     """Prove that a channel keeps its promises; name your subclass `Test…` and give it fixtures.
 
     `channel`, `inbound_cases` and `send_cases` are needed always, `sign` where the channel takes
-    webhooks: without it, the tests of webhooks are not there, and one that remains says so.
+    webhooks: without it, the tests of webhooks are not there, and one that remains says so. A
+    subclass of your subclass that adds `sign` has them.
 
     Example::
 
@@ -45,7 +47,8 @@ class ChannelContract(InboundContract, SendingContract, WebhookContract):
 
             @pytest.fixture
             def send_cases(self):
-                return [SendCase("a reply", OUTGOING, (REQUEST,), (RESPONSE,), RECEIPT)]
+                sent = (REQUEST,), (RESPONSE,), RECEIPT
+                return [SendCase("a reply", OUTGOING, *sent, found=(PAGE,), absent=(NOTHING,))]
 
     Attributes:
         at: When recorded webhooks arrive and recorded answers are given; sign for this time.
@@ -54,13 +57,14 @@ class ChannelContract(InboundContract, SendingContract, WebhookContract):
     at = AT
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Leave out the tests of webhooks where nothing signs them."""
+        """Leave out the tests of webhooks where nothing signs them; pytest collects no None."""
         super().__init_subclass__(**kwargs)
         mine = inspect.getattr_static(cls, "sign")
-        if mine is inspect.getattr_static(ChannelContract, "sign"):
-            for name in vars(WebhookContract):
-                if name.startswith("test_"):
-                    setattr(cls, name, None)
+        signs = mine is not inspect.getattr_static(ChannelContract, "sign")
+        for name, test in vars(WebhookContract).items():
+            left_out = getattr(cls, name) is None
+            if name.startswith("test_") and name not in vars(cls) and left_out is signs:
+                setattr(cls, name, test if signs else None)
 
     @pytest.fixture
     def channel(self) -> Channel:
@@ -86,8 +90,9 @@ class ChannelContract(InboundContract, SendingContract, WebhookContract):
     def send_cases(self) -> Sequence[SendCase]:
         """Return messages, the requests that they must make, and what must come of them."""
         raise NotImplementedError(
-            "override the fixture `send_cases`: a SendCase that is posted, and one for each "
-            "refusal that the platform words in its own way"
+            "override the fixture `send_cases`: a SendCase that is posted, with its `found` and "
+            "`absent` where the channel can look for it, and one for each refusal that the "
+            "platform words in its own way"
         )
 
     @pytest.fixture

@@ -15,8 +15,6 @@ import attrs
 from supportflow.channels import (
     Ambiguous,
     Channel,
-    Finds,
-    Found,
     NeedsAuth,
     NotSent,
     RateLimited,
@@ -257,23 +255,3 @@ class SendingContract:
                     shown += [str(driven.error), repr(driven.error), repr(driven.requests)]
         leaks = [text for text in shown if any(secret in text for secret in secrets)]
         assert not leaks, f"{len(leaks)} texts show a secret, for example {leaks[0]:.200}"
-
-    def test_a_failed_look_is_not_absence(
-        self, channel: Channel, send_cases: Sequence[SendCase]
-    ) -> None:
-        """Where sends are cleared up by reading, a read that failed proves nothing (RELIABILITY 0.7)."""
-        by_reading = channel.traits.reconcile is Reconcile.read
-        assert isinstance(channel, Finds) or not by_reading, "reconcile='read' needs find_sent()"
-        if isinstance(channel, Finds):
-            for case in _posted(send_cases):
-                for trouble in _troubles():
-                    driven = drive(channel.find_sent(case.message), [trouble] * 9)
-                    found = driven.result
-                    looked = isinstance(found, Found) and found.looked
-                    assert not looked, f"{case.name}: {trouble!r} is taken for {found!r}"
-
-
-def _troubles() -> list[object]:
-    statuses = [Response(status, body=b"{}", at=AT) for status in (301, 401, 403, 429, 500, 503)]
-    bodies = [Response(200, body=body, at=AT) for body in (b"", b"null", b"{", _HTML)]
-    return [*statuses, *bodies, TransportError("lost", sent=True), TransportError("no", sent=False)]

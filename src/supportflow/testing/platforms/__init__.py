@@ -8,5 +8,6 @@ values, so that they can judge it::
         ...  # run the desk against platform.url
         assert [post.text for post in platform.posts] == [...]
 
-`python -m supportflow.testing.platforms mastodon --port 0` runs one as a process of its own.
+`python -m supportflow.testing.platforms mastodon --port 0` runs one as a process of its own,
+`… fake --class K` a made-up network in one of the reconcile classes.
 """

@@ -14,11 +14,14 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NoReturn
 
+from supportflow.testing.platforms.fake import KINDS, FakePlatform
 from supportflow.testing.platforms.mastodon import MastodonPlatform
 from supportflow.testing.platforms.messenger import MessengerPlatform
 
-PLATFORMS: Mapping[str, type[MastodonPlatform] | type[MessengerPlatform]] = MappingProxyType(
-    {"mastodon": MastodonPlatform, "messenger": MessengerPlatform}
+PLATFORMS: Mapping[str, type[FakePlatform | MastodonPlatform | MessengerPlatform]] = (
+    MappingProxyType(
+        {"fake": FakePlatform, "mastodon": MastodonPlatform, "messenger": MessengerPlatform}
+    )
 )
 
 
@@ -40,15 +43,19 @@ def main(arguments: list[str] | None = None) -> int:
         default={},
         help="""what the platform's class takes, as JSON: '{"rate_limit": 100000}'""",
     )
+    classes = ", ".join(KINDS)
+    parser.add_argument(
+        "--class", choices=KINDS, default="R", dest="kind", help=f"of `fake` alone: {classes}"
+    )
     parser.add_argument("--until-eof", action="store_true", help="stop when standard input ends")
     chosen = parser.parse_args(arguments)
+    options = {"kind": chosen.kind} if chosen.platform == "fake" else {}
     signal.signal(signal.SIGTERM, _interrupt)
-    made = PLATFORMS[chosen.platform](port=chosen.port, control=True, **chosen.options)
-    with made as platform:
+    made = PLATFORMS[chosen.platform](port=chosen.port, control=True, **options, **chosen.options)
+    with made as platform, contextlib.suppress(KeyboardInterrupt):
         sys.stdout.write(f"{platform.url}\n{json.dumps(dict(platform.credentials()))}\n")
         sys.stdout.flush()
-        with contextlib.suppress(KeyboardInterrupt):
-            _wait(until_eof=chosen.until_eof)
+        _wait(until_eof=chosen.until_eof)
     return 0
 
 

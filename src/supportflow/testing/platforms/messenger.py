@@ -26,6 +26,7 @@ https://developers.facebook.com/docs/graph-api/reference/debug_token.
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal
@@ -51,8 +52,13 @@ from supportflow.testing.platforms.meta_graph import (
     unknown_object,
     usage_headers,
 )
-from supportflow.testing.platforms.meta_hooks import MetaHooks
-from supportflow.testing.platforms.meta_payloads import Event
+from supportflow.testing.platforms.meta_hooks import (
+    ANSWER_SECONDS,
+    BATCH,
+    MetaHooks,
+    Receiver,
+)
+from supportflow.testing.platforms.meta_payloads import Delivery, Event
 from supportflow.testing.platforms.server import Platform, Reply, Request, Route
 
 Echo = Literal["soon", "early", "late", "never"]
@@ -82,8 +88,6 @@ class MessengerPlatform(Platform):
     (nothing is there). `echo` sets the same for all calls, so that it can be had together with a fault
     of the wire.
 
-    `deliver_to`, `handshake`, `hold`, `deliver`, `redeliver` and `settle` are those of `MetaHooks`.
-
     Args:
         app: the page and the app.
         limits: what Messenger counts.
@@ -92,6 +96,7 @@ class MessengerPlatform(Platform):
         rate_code: the error of throttling: 80006, 613 or 4.
         statuses: HTTP status by error code, where 400, 401 for 190 or 5xx for 1 and 2 will not do.
         readable: how many of a thread's newest messages can be read one by one.
+        proof_required: whether a call without `appsecret_proof` is refused.
         **base: see `Platform`.
     """
 
@@ -113,14 +118,19 @@ class MessengerPlatform(Platform):
         rate_code: int = 80006,
         statuses: Mapping[int, int] = MappingProxyType({}),
         readable: int = 20,
+        proof_required: bool = False,
         **base: Any,
     ) -> None:
         super().__init__(**base)
-        self.app, self.limits, self.rate_code, self.statuses = app, limits, rate_code, statuses
+        self.app: App = app
+        self.limits: Limits = limits
+        self.rate_code: int = rate_code
+        self.statuses: Mapping[int, int] = statuses
         self.token: str | None = token
+        self.proof_required: bool = proof_required
         self.echo: Echo = "soon"
-        self.network = Network(app.page_id)
-        self.hooks = MetaHooks(
+        self.network: Network = Network(app.page_id)
+        self.hooks: MetaHooks = MetaHooks(
             "page",
             app.page_id,
             app_secret=app.app_secret,
@@ -128,12 +138,9 @@ class MessengerPlatform(Platform):
             now=self.now,
             crashed=self.crashes.append,
         )
-        self.deliver_to, self.handshake = self.hooks.deliver_to, self.hooks.handshake
-        self.deliver, self.redeliver = self.hooks.deliver, self.hooks.redeliver
-        self.hold, self.settle = self.hooks.hold, self.hooks.settle
-        self.subscribed = set(FIELDS)
-        self.stage = Stage(self.network, self.hooks, self.subscribed, self.lock, self.now)
-        self.page_inbox = PageInbox(self.stage, app.inbox_app_id)
+        self.subscribed: set[str] = set(FIELDS)
+        self.stage: Stage = Stage(self.network, self.hooks, self.subscribed, self.lock, self.now)
+        self.page_inbox: PageInbox = PageInbox(self.stage, app.inbox_app_id)
         self._throttle = Throttle(calls_an_hour, self.now)
         self._reads = Reads(self.network, app, self.now, readable)
         self._released = threading.Event()
@@ -158,6 +165,32 @@ class MessengerPlatform(Platform):
         with self.lock:
             self._released.set()
             self._released = threading.Event()
+
+    def deliver_to(self, receiver: Receiver | str, *, background: bool = False) -> None:
+        """Say where events go from now on; see `MetaHooks.deliver_to`."""
+        self.hooks.deliver_to(receiver, background=background)
+
+    def handshake(self, mode: str = "subscribe", verify_token: str | None = None) -> bool:
+        """Ask the receiver to prove itself; say whether it did."""
+        return self.hooks.handshake(mode, verify_token)
+
+    def hold(self) -> AbstractContextManager[None]:
+        """Let events gather, and deliver them as one batch at the end."""
+        return self.hooks.hold()
+
+    def deliver(
+        self, *, size: int = BATCH, copies: int = 1, shuffle: int | None = None
+    ) -> tuple[Delivery, ...]:
+        """Deliver what is ready; see `MetaHooks.deliver`."""
+        return self.hooks.deliver(size=size, copies=copies, shuffle=shuffle)
+
+    def redeliver(self, *, everything: bool = False) -> tuple[Delivery, ...]:
+        """Send again, byte for byte, what was not accepted, or everything."""
+        return self.hooks.redeliver(everything=everything)
+
+    def settle(self, timeout: float = ANSWER_SECONDS) -> bool:
+        """Wait until the background thread has nothing left that is ready."""
+        return self.hooks.settle(timeout)
 
     # What the base asks.
 
@@ -193,7 +226,7 @@ class MessengerPlatform(Platform):
             return self._refuse_rate(1)
         if status in REFUSALS:
             return REFUSALS[status].reply(self._trace(), self.statuses)
-        error = SERVER_ERROR if status >= 500 else REFUSALS[400]
+        error = SERVER_ERROR if status >= 500 or status == 408 else REFUSALS[400]
         return attrs.evolve(error.reply(self._trace(), self.statuses), status=status)
 
     def answer(self, request: Request) -> Reply:
@@ -364,7 +397,8 @@ class MessengerPlatform(Platform):
         # Either token may ask about a token; the app's own, and nothing else, with the app's.
         if request.path.endswith("/debug_token") and given.get("access_token") == app_token:
             return
-        check_token(request, given, self.token, self.app.app_secret)
+        secret, required = self.app.app_secret, self.proof_required
+        check_token(request, given, self.token, secret, proof_required=required)
 
     def _expect_page(self, request: Request) -> None:
         if request.params["node"] not in {"me", self.app.page_id}:

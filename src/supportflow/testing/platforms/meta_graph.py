@@ -124,7 +124,12 @@ def parameters(request: Request) -> dict[str, object]:
 
 
 def check_token(
-    request: Request, given: Mapping[str, object], token: str | None, app_secret: str
+    request: Request,
+    given: Mapping[str, object],
+    token: str | None,
+    app_secret: str,
+    *,
+    proof_required: bool = False,
 ) -> None:
     """Refuse a call without the page's token, or with a proof that is not the token's.
 
@@ -134,9 +139,13 @@ def check_token(
         token: the only valid token; None where it was revoked.
         app_secret: what `appsecret_proof`, where one is sent, is made with, see
             https://developers.facebook.com/docs/graph-api/guides/secure-requests.
+        proof_required: whether a call without a proof is refused: the app's setting "Require
+            App Secret".
 
     Raises:
-        GraphError: 104 without a token, 190 with a wrong one, 100 with a wrong proof.
+        GraphError: 104 without a token, 190 with a wrong one, 100 with a wrong or missing proof,
+            worded as in https://github.com/sns-sdks/python-facebook/issues/101 and
+            https://github.com/markbates/goth/issues/96.
     """
     bearer = re.fullmatch(r"(?:Bearer|OAuth) (\S+)", request.header("authorization") or "")
     sent = bearer[1] if bearer else given.get("access_token")
@@ -144,10 +153,15 @@ def check_token(
         raise GraphError(104, "An access token is required to request this resource.")
     if token is None or not hmac.compare_digest(_octets(sent), token.encode()):
         raise GraphError(190, "Invalid OAuth access token - Cannot parse access token")
-    if "appsecret_proof" in given:
+    if "appsecret_proof" not in given:
+        if proof_required:
+            text = "API calls from the server require an appsecret_proof argument"
+            raise GraphError(100, text, kind="GraphMethodException")
+    else:
         proof = hmac.new(app_secret.encode(), token.encode(), hashlib.sha256).hexdigest()
         if not hmac.compare_digest(_octets(given["appsecret_proof"]), proof.encode()):
-            raise invalid("Invalid appsecret_proof provided in the API argument")
+            text = "Invalid appsecret_proof provided in the API argument"
+            raise GraphError(100, text, kind="GraphMethodException")
 
 
 def _octets(sent: object) -> bytes:
