@@ -6,6 +6,7 @@ from pathlib import Path
 import diagrams
 
 import supportflow
+from supportflow.desk.telemetry import NAMES
 from supportflow.playbook import PLAYBOOKS
 
 PACKAGE = Path(supportflow.__file__).parent
@@ -21,6 +22,11 @@ OUTSIDE = {
     "supportflow.stores.memory",
     "supportflow.stores.sqlite",
     "supportflow.stores.threaded",
+    "supportflow.testing.platforms.faults",
+    "supportflow.testing.platforms.mastodon",
+    "supportflow.testing.platforms.messages",
+    "supportflow.testing.platforms.messenger",
+    "supportflow.testing.platforms.server",
     "supportflow.testing.store_contract",
     "supportflow.testing.store_machine",
 }
@@ -60,8 +66,15 @@ def reference() -> str:
     )
 
 
+def lines() -> str:
+    """List every name of a log line and of a counter, with what to do about it."""
+    head = "| Name | What it means, and what to do |\n|---|---|\n"
+    return head + "\n".join(f"| `{name}` | {meaning} |" for name, meaning in NAMES.items())
+
+
 def write(folder: Path) -> None:
     """Write the generated parts into a folder that the pages include."""
     folder.mkdir(exist_ok=True)
     (folder / "playbooks.md").write_text(playbooks(), "utf-8")
     (folder / "reference.md").write_text(reference(), "utf-8")
+    (folder / "lines.md").write_text(lines(), "utf-8")

@@ -36,31 +36,27 @@ LAYERS = (
     {"transport", "mail"},
     {"report"},
     {"desk"},
-    {"web", "cli", "testing"},
+    {"web", "cli", "testing", "otel", "__main__"},
 )
 LEVEL = {unit: level for level, units in enumerate(LAYERS) for unit in units}
 
 # Packages of peers: a file in one of them never imports another channel or notifier.
 PEERS = {"channels", "notifiers"}
 # What several channels of one family share stands in a file of its own.
-FAMILIES = {"supportflow.channels.meta"}
-
-# The edges: who alone may import what reaches the world or is slow to load.
-EDGES = {
-    "httpx": {"supportflow.transport"},
-    "tenacity": {"supportflow.retry"},
-    "smtplib": {"supportflow.mail"},
-    "imaplib": {"supportflow.mail"},
-    "dateutil": {"supportflow.text.moments"},
-    "sqlite3": {"supportflow.stores.sqlite", "supportflow.stores.sqlite_files"},
-    "psycopg": {"supportflow.stores.postgres"},
-}
+FAMILIES = {"supportflow.channels.meta", "supportflow.channels.rest"}
 
 # What `import supportflow` must not load.
 LAZY = ("httpx.", "tenacity.", "dateutil.", "sqlite3.", "psycopg.", "supportflow.channels.")
 
 # Public names that must not be loaded before somebody asks for them.
-LATE = {"Desk", "AsyncDesk", "MemoryStore", "SQLiteStore"}
+LATE = {
+    "AsyncDesk",
+    "AsyncPostgresStore",
+    "Desk",
+    "MemoryStore",
+    "PostgresStore",
+    "SQLiteStore",
+}
 
 
 def modules() -> dict[str, Path]:
@@ -74,6 +70,18 @@ def modules() -> dict[str, Path]:
 
 MODULES = modules()
 FRONTLESS = sorted(set(MODULES) - {"supportflow"})
+
+# The edges: who alone may import what reaches the world or is slow to load.
+EDGES = {
+    "httpx": {"supportflow.transport"},
+    "tenacity": {"supportflow.retry"},
+    "smtplib": {"supportflow.mail"},
+    "imaplib": {"supportflow.mail"},
+    "dateutil": {"supportflow.text.moments"},
+    "sqlite3": {"supportflow.stores.sqlite", "supportflow.stores.sqlite_files"},
+    "opentelemetry": {"supportflow.otel"},
+    "psycopg": {name for name in MODULES if name.startswith("supportflow.stores.postgres")},
+}
 
 
 @cache

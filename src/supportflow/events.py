@@ -53,7 +53,7 @@ __all__ = [
 ]
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Opened:
     """A conversation began.
 

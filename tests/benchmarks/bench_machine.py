@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from automat import TypeMachineBuilder
 from harness import Goal, Result, interleave, timed
@@ -100,11 +100,11 @@ def run() -> list[Result]:
     message = Message("shop", "m", "1", Author("c"), "I was charged twice", AT)
     for event in decide(new, Inbound(message), AT, Reading("complaint")):
         new = evolve(new, event)
-    reply = Reply("r", Agent("ann"), steps=["acknowledge"])
+    reply, minute = Reply("r", Agent("ann"), steps=["acknowledge"]), timedelta(minutes=1)
     queued = new
-    for event in decide(new, reply, AT):
+    for event in decide(new, reply, AT + minute):
         queued = evolve(queued, event)
-    told = PartTold("r", 0, Receipt("1", AT))
+    told = PartTold("r", 0, Receipt("1", AT + 2 * minute))
 
     def whole() -> None:
         conversation = queued

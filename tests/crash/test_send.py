@@ -274,11 +274,15 @@ class Shop:
         return desk
 
     async def finish(self, desk: Interrupted, store: SQLiteStore) -> Verdict:
-        """Deliver past every lease and wait, and judge."""
+        """Deliver past every lease and wait, and once more, and judge."""
+        settled = False
         for _ in range(8):
             self.clock.advance(seconds=130)
             await desk.deliver()
-        (row,) = store.find(Outbox()).rows
+            (row,) = store.find(Outbox()).rows
+            if settled:
+                break
+            settled = row.state is RowState.sent
         mark, truth = row.posting.outgoing.mark, self.platform.truth()["posts"]
         posts = [post for post in posts_in(truth) if post.mark == mark]
         return judged(store, posts, [(row.posting.reply, 0)])

@@ -1,15 +1,17 @@
 """Build small worlds for the desk's tests: a clock, a network that can be told to fail, a desk."""
 
+import inspect
 import json
 from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import attrs
 import pytest
 
-from supportflow import Desk, MemoryStore
+from supportflow import Desk, MemoryStore, SQLiteStore
 from supportflow.channels import (
     Ambiguous,
     Delivery,
@@ -100,6 +102,22 @@ class Later:
 
     async def close(self) -> None:
         pass
+
+
+class Awaited:
+    """Let one story be told to both desks: every method is awaited, whether it blocks or not."""
+
+    def __init__(self, desk: Any) -> None:
+        self.desk = desk
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self.desk, name)
+
+        async def perform(*args: Any, **kwargs: Any) -> Any:
+            result = method(*args, **kwargs)
+            return await result if inspect.isawaitable(result) else result
+
+        return perform
 
 
 @attrs.frozen
@@ -246,6 +264,7 @@ class World:
     """A desk on a network, and short ways to say what happens there."""
 
     Net, Mute, Platform, Later, Shaky = Net, Mute, Platform, Later, Shaky
+    Awaited = Awaited
 
     def __init__(
         self,
@@ -336,6 +355,20 @@ class World:
         for _ in range(rounds):
             self.desk.deliver()
             self.clock.advance(minutes=minutes)
+
+
+#: Every kind of store that a story is told over; a new one is one line. Each gives what makes an
+#: empty store for a clock.
+STORES: dict[str, Callable[[pytest.FixtureRequest], Callable[[FakeClock], Any]]] = {
+    "memory": lambda request: MemoryStore,
+    "sqlite": lambda request: partial(SQLiteStore, request.getfixturevalue("tmp_path") / "s.db"),
+}
+
+
+@pytest.fixture(params=STORES)
+def kept(request: pytest.FixtureRequest) -> Callable[[FakeClock], Any]:
+    """Return what makes an empty store for a clock, of every kind in turn."""
+    return STORES[request.param](request)
 
 
 @pytest.fixture(scope="session")

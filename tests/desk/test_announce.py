@@ -2,6 +2,7 @@
 
 import logging
 
+import attrs
 import pytest
 
 from supportflow import Agent, CustomerRef
@@ -29,7 +30,10 @@ def test_a_warning_and_a_breach_are_announced_once(world, caplog):
         assert ["warning:first_response"] == kinds(world.desk.announce())
         world.clock.advance(minutes=30)
         assert [conversation] == [id for id, _ in world.desk.announce()]
-    assert "alarm breach:first_response conversation=net/m1/ola#0" in caplog.text
+    assert (
+        "alarm kind=breach:first_response about=net/m1/ola#0 due=2026-03-02 10:00:00+00:00"
+        in caplog.text
+    )
     world.clock.advance(minutes=600)
     assert ((), []) == (world.desk.announce(), due(world))
     assert 2 == len(world.events(conversation, Announced))
@@ -95,7 +99,7 @@ def test_a_store_that_fails_is_the_callers_and_loses_nothing(shaky, caplog):
     shaky.store.fail("commit", None, StoreUnavailable("full"))
     with pytest.raises(StoreUnavailable):
         shaky.desk.announce()
-    assert 1 == caplog.text.count("alarm breach")
+    assert 1 == caplog.text.count("alarm kind=breach")
     assert 1 == len(shaky.desk.announce())
 
 
@@ -134,7 +138,7 @@ def test_a_reply_past_its_deadline_is_announced_once(world, caplog):
         found = [event for _, event in world.desk.announce() if event.kind == "reply_late"]
     assert [world.at(60)] == [event.due for event in found]
     assert "it should have left by now, and is pending: nothing is known" in found[0].why
-    assert "alarm reply_late conversation=net/m0/c0#0" in caplog.text
+    assert "alarm kind=reply_late about=net/m0/c0#0" in caplog.text
     assert () == world.desk.announce()
     assert found[0] in world.events("net/m0/c0#0", Announced)
 
@@ -144,6 +148,25 @@ def test_every_late_reply_is_found(world):
     late(world, count=5)
     assert 5 == kinds(world.desk.announce(limit=2)).count("reply_late")
     assert 0 == kinds(world.desk.announce(limit=2)).count("reply_late")
+
+
+def test_what_belongs_to_no_conversation_is_late_as_well(shaky, caplog):
+    """A broadcast that cannot leave is announced once, by whichever desk is first (G7)."""
+    late(shaky)
+    posting = shaky.desk.outbox()[0].posting
+    outgoing = attrs.evolve(posting.outgoing, id="row-2", mark="mark-2", text="To all.")
+    lone = attrs.evolve(posting, outgoing=outgoing, stream="incident:1", conversation=None)
+    lone = attrs.evolve(lone, reply="broadcast")
+    shaky.store.commit(Changes(shaky.at(0), postings=(lone,)))
+    shaky.desk.announce()
+    assert 1 == caplog.text.count("alarm kind=reply_late about=incident:1")
+    assert () == shaky.desk.announce()
+    other, found = shaky.again(), []
+    second = attrs.evolve(lone, outgoing=attrs.evolve(outgoing, id="row-3", mark="mark-3"))
+    shaky.store.commit(Changes(shaky.at(0), postings=(attrs.evolve(second, reply="again"),)))
+    shaky.store.fail("commit", lambda changes: found.extend(other.announce()))
+    assert () == shaky.desk.announce()
+    assert [("incident:1", "late:again")] == [(stream, alarm.key) for stream, alarm in found]
 
 
 def test_what_has_left_is_not_late(world):

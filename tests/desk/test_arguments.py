@@ -3,7 +3,18 @@
 import pytest
 
 from supportflow import Agent, InvalidValue
-from supportflow.desk.arguments import as_agent, id_of, key_of, message_of, version_of, words_of
+from supportflow.desk.arguments import (
+    as_agent,
+    flag_of,
+    id_of,
+    key_of,
+    limit_of,
+    listed,
+    message_of,
+    perhaps,
+    version_of,
+    words_of,
+)
 from supportflow.model import AgentKind
 
 
@@ -30,6 +41,29 @@ def test_words():
     assert ("", "a\ufffd") == (words_of("", "why"), words_of("a\x00", "why"))
     with pytest.raises(InvalidValue, match="why is None; pass a text"):
         words_of(None, "why")
+
+
+def test_what_may_be_left_out():
+    """None stays None; anything else must be what it should."""
+    assert (None, "a") == (perhaps(None, "channel"), perhaps("a", "channel"))
+    assert [None, True, False] == [flag_of(each, "held") for each in (None, True, False)]
+    with pytest.raises(InvalidValue, match="channel is 5; pass a text"):
+        perhaps(5, "channel")
+    for wrong in (1, "yes"):
+        with pytest.raises(InvalidValue, match=r"held is .*; pass True, False, or None"):
+            flag_of(wrong, "held")
+
+
+def test_lists_and_limits():
+    """A list of texts is no text and no number; a limit is a whole number from 1."""
+    assert (("a", "b"), 7) == (listed(["a", "b"], "states"), limit_of(7))
+    with pytest.raises(InvalidValue, match="states is 5; pass a list"):
+        listed(5, "states")
+    with pytest.raises(InvalidValue, match=r"pass \['sent'\]"):
+        listed("sent", "states")
+    for wrong in (0, -1, True, 1.5, "7", None):
+        with pytest.raises(InvalidValue, match=r"limit is .*; pass a whole number from 1"):
+            limit_of(wrong)
 
 
 def test_messages():

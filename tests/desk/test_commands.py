@@ -1,8 +1,11 @@
 """Prove what agents may decide besides words, and that each decision is recorded once."""
 
+import re
+
 import pytest
 
 from supportflow import Agent, IllegalStep, InvalidValue, NotFound, Reading, Stale
+from supportflow.channels import Traits
 from supportflow.events import (
     Assigned,
     Cancelled,
@@ -11,6 +14,7 @@ from supportflow.events import (
     HandedOff,
     Noted,
     Tagged,
+    Told,
 )
 from supportflow.model import AgentKind, State
 from supportflow.stores import Direction
@@ -146,3 +150,75 @@ def test_cancelling_a_reply(world):
     assert ("a typing error", "anna") == (event.why, event.by.id)
     with pytest.raises(NotFound, match="no reply"):
         world.desk.cancel(conversation, pending.id)
+
+
+def test_a_reply_is_cancelled_by_one_of_its_rows_as_well(world):
+    """As the outbox shows it; once for its key, also when its answer was lost."""
+    conversation = world.open("m1")
+    world.desk.reply(conversation, ["One.", "Two."], key="k1")
+    row = world.desk.outbox()[1]
+    for _ in range(2):
+        world.desk.cancel(conversation, row.id, key="c1")
+    assert (["cancelled", "cancelled"], 1) == (
+        world.states(),
+        len(world.events(conversation, Cancelled)),
+    )
+
+
+PARTLY_TOLD = {
+    "refused": (422, ["sent", "failed", "pending*"], ["sent", "failed", "cancelled"]),
+    "in doubt": (503, ["sent", "unknown*", "pending*"], ["sent", "cancelled", "cancelled"]),
+    "not sent": (429, ["sent", "pending", "pending"], ["sent", "cancelled", "cancelled"]),
+}
+
+
+@pytest.mark.parametrize("case", PARTLY_TOLD)
+def test_the_rest_of_a_partly_told_reply_is_cancelled(build, kept, case):
+    """What was told stays told; what was refused, or may be there, and what is held behind it
+    is taken back, and the log says so.
+    """
+    fault, before, after = PARTLY_TOLD[case]
+    blind = Traits("mute", 100, "blind", inbound=())
+    world = build([build.Mute(traits=blind)], store=kept)
+    conversation = world.open("m1")
+    world.desk.reply(conversation, ["One.", "Two.", "Three."], steps=["acknowledge"], key="k1")
+    world.platform.fail(None, taken=True)
+    for _ in range(2):
+        world.platform.fail(fault)
+    world.desk.deliver()
+    world.clock.advance(minutes=11)  # blind, and the third part has waited for long enough
+    world.desk.deliver()
+    assert before == world.states()
+    found = world.desk.cancel(conversation, "k1", why="it is settled by phone", agent="anna")
+    assert after == world.states()
+    (event,) = world.events(conversation, Cancelled)
+    assert ("k1", "anna", "it is settled by phone") == (event.reply, event.by.id, event.why)
+    told = world.events(conversation, Told)
+    assert ((), State.received, 1) == (found.pending, found.state, len(told))
+    world.deliver_all(minutes=60)
+    assert ["One."] == world.platform.texts
+    world.store.close()
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"conversation": 5}, "conversation is 5; pass a Conversation or its id"),
+        ({"reply": None}, "reply is None; pass a text"),
+        ({"why": b"x"}, "why is b'x'; pass a text"),
+        ({"agent": ""}, "agent is ''; pass an Agent or a person's id"),
+        ({"key": " "}, "key is ' '; pass a text of your own"),
+    ],
+)
+def test_what_cannot_be_cancelled_is_refused(world, given, why):
+    """Each argument is checked, and the error says what would be accepted; nothing changes."""
+    conversation = world.open("m1")
+    world.desk.reply(conversation, "Hello.", key="k1")
+    arguments = {"conversation": conversation, "reply": "k1", **given}
+    with pytest.raises(InvalidValue, match=re.escape(why)):
+        world.desk.cancel(**arguments)
+    with pytest.raises(NotFound, match="no reply 'k2' is on its way"):
+        world.desk.cancel(conversation, "k2")
+    with pytest.raises(NotFound, match="no conversation 'net/x/y#0'"):
+        world.desk.cancel("net/x/y#0", "k1")
+    assert ["pending"] == world.states()

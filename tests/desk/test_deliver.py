@@ -12,11 +12,18 @@ from supportflow import AsyncDesk, NotFound, threaded
 from supportflow.channels import Ambiguous, NeedsAuth, NotSent, RateLimited, Refused, Traits
 from supportflow.desk import Delivered
 from supportflow.desk.deliver import MAX_ATTEMPTS, deliver
-from supportflow.errors import StoreUnavailable, TransportError
+from supportflow.errors import (
+    EtiquetteError,
+    InvalidValue,
+    StoreUnavailable,
+    TransportError,
+    Unsupported,
+    WindowClosed,
+)
 from supportflow.events import Announced, Failed, Held, Queued, Told
 from supportflow.flow import Wait, run
 from supportflow.http import Request, Response
-from supportflow.model import Receipt, State
+from supportflow.model import Finding, Receipt, State
 from supportflow.stores import Changes, ChannelChange, Wanted
 
 
@@ -43,7 +50,7 @@ def test_a_reply_is_sent_and_told(world, caplog):
     (told,) = world.events(conversation, Told)
     assert ("r1", "r1", "m1") == (row.remote_id, told.remote, row.posting.outgoing.thread)
     assert State.acknowledged is world.desk.get(conversation).state
-    assert f"outbox sent row={row.id} channel=net conversation={conversation}" in caplog.text
+    assert f"outbox state=sent row={row.id} channel=net conversation={conversation}" in caplog.text
     assert Delivered() == world.desk.deliver()
 
 
@@ -61,8 +68,11 @@ def test_channels_are_named(world):
 
 
 def test_a_limit_is_kept(world):
-    """No more messages than asked for."""
+    """No more messages than asked for; it must be a whole number from 1."""
     queued(world, "One.", "Two.", "Three.")
+    for wrong in (0, -1, True, 1.5, "all", None):
+        with pytest.raises(InvalidValue, match="limit is"):
+            world.desk.deliver(limit=wrong)
     assert [2, 1] == [world.desk.deliver(limit=2).sent for _ in range(2)]
 
 
@@ -122,6 +132,60 @@ def test_each_outcome_has_its_state(world, fault, taken, state, alarm):
     assert (final, int(state != "failed")) == (world.states(), len(world.platform.posts))
 
 
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        Unsupported("Messenger takes 1 to 20 characters: shorten the button"),
+        InvalidValue("the card's url is 'ftp:'; pass an https one"),
+        WindowClosed("the window closed an hour ago.", ["template"]),
+        EtiquetteError([Finding("brand", "block", (0, 4), "it names another shop")]),
+        Refused("the thread was deleted"),
+    ],
+)
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_refusal_of_ours_fails_the_row_with_its_reason(build, refusal, asked):
+    """What a channel says it cannot express is not tried twenty times: a person hears why at
+    once, whether the channel asked the platform before or not.
+    """
+
+    def refusing(message):
+        if asked:
+            yield Request("GET", "https://net.example/limits")
+        raise refusal
+        yield
+
+    world = build([build.Mute(flow=refusing)])
+    conversation = queued(world, "One.", "Two.")
+    assert Delivered(failed=1) == world.desk.deliver()
+    (failed,) = world.events(conversation, Failed)
+    assert (str(refusal), ["send_failed"]) == (failed.why, alarms(world, conversation))
+    assert (["failed", "pending*"], []) == (world.states(), world.platform.posts)
+
+
+def test_a_channel_may_refuse_before_it_makes_a_flow(build):
+    """One that is written with `return` refuses as well."""
+
+    def refusing(message):
+        raise Unsupported("no emoji here")
+
+    world = build([build.Mute(flow=refusing)])
+    queued(world)
+    assert Delivered(failed=1) == world.desk.deliver()
+
+
+def test_it_is_too_late_to_refuse_what_may_be_there(build):
+    """After the request that posts, a refusal of ours is a doubt like any other error."""
+
+    def late(message):
+        yield from posting(message)
+        raise Unsupported("the answer names a card")
+
+    world = build([build.Mute(flow=late)])
+    queued(world)
+    assert Delivered(unknown=1) == world.desk.deliver()
+    assert "Unsupported: the answer names a card" == world.desk.outbox()[0].last_error
+
+
 def test_an_error_before_anything_could_leave_is_not_sent(world):
     """What fails before the request that posts is tried again, and counted."""
     queued(world)
@@ -169,7 +233,7 @@ def test_refused_credentials_hold_the_queue_with_one_alarm(world, caplog):
         assert Delivered(waiting=1) == world.desk.deliver()
         assert Delivered() == world.desk.deliver()
     assert (1, 1) == (
-        caplog.text.count("alarm needs_auth"),
+        caplog.text.count("alarm kind=needs_auth"),
         alarms(world, first).count("needs_auth"),
     )
     assert "the token was revoked" == state_of(world).needs_auth

@@ -177,8 +177,8 @@ def test_a_reaction_to_our_own_reply(world):
 
 
 def test_what_is_about_an_unknown_message_can_be_replayed(world):
-    """A reaction or report about nothing that we know is kept, and recorded when we do."""
-    taken = world.take(reaction(world), report(world))
+    """A reaction or failure about nothing that we know is kept, and recorded when we do."""
+    taken = world.take(reaction(world), report(world, status="failed", reason="blocked"))
     assert (0, 2) == (taken.recorded, taken.quarantined)
     conversation = world.open("m1")
     world.desk.reply(conversation, "We see it.")
@@ -188,15 +188,22 @@ def test_what_is_about_an_unknown_message_can_be_replayed(world):
     assert () == world.desk.quarantine()
 
 
+def test_the_delivery_of_what_is_not_ours_is_no_news(world):
+    """Answers given in the platform's own app arrive too: nobody waits for that, nothing is kept."""
+    taken = world.take(report(world), report(world, status="read"), report(world, status="sent"))
+    assert (0, 3, 0) == (taken.recorded, taken.duplicates, taken.quarantined)
+    assert () == world.desk.quarantine()
+
+
 def test_reports_are_recorded_once_and_a_failure_is_an_alarm(world):
     """The platform says how far our words came; that they did not come is told to a person."""
     conversation = world.open("m1")
     world.desk.reply(conversation, "We see it.")
     world.desk.deliver()
-    facts = [report(world), report(world), report(world, status="failed", reason="blocked")]
-    taken = world.take(*facts)
+    sent, failed = report(world, status="sent"), report(world, status="failed", reason="blocked")
+    taken = world.take(sent, sent, failed)
     assert (2, 1) == (taken.recorded, taken.duplicates)
-    assert ["delivered", "failed"] == [e.status for e in world.events(conversation, Reported)]
+    assert ["sent", "failed"] == [e.status for e in world.events(conversation, Reported)]
     (alarm,) = world.events(conversation, Announced)
     assert ("undelivered", True) == (alarm.kind, "blocked" in alarm.why)
 

@@ -7,8 +7,8 @@ import pytest
 
 from supportflow import CustomerRef, InvalidValue, NotFound, PayloadError, Taken, Unsupported
 from supportflow.channels import Delivery, Unreadable
-from supportflow.events import Opened, Received
-from supportflow.model import State
+from supportflow.events import Opened, Reacted, Received
+from supportflow.model import Author, Reaction, State
 
 OLA = CustomerRef("net", "ola")
 
@@ -66,7 +66,25 @@ def test_pages_follow_each_other(world):
         lambda desk: desk.inbox(limit=0),
         lambda desk: desk.inbox(after="nonsense"),
         lambda desk: desk.outbox(states=["lost"]),
+        lambda desk: desk.inbox(unanswered="yes"),
+        lambda desk: desk.inbox(channel=5),
         lambda desk: desk.outbox(states="sent"),
+        lambda desk: desk.outbox(states=5),
+        lambda desk: desk.outbox(states=[5]),
+        lambda desk: desk.outbox(channel=["net"]),
+        lambda desk: desk.outbox(conversation=5),
+        lambda desk: desk.outbox(held="yes"),
+        lambda desk: desk.outbox(held=1),
+        lambda desk: desk.outbox(limit=0),
+        lambda desk: desk.outbox(limit="all"),
+        lambda desk: desk.outbox(limit=True),
+        lambda desk: desk.outbox(limit=1.5),
+        lambda desk: desk.outbox(after=5),
+        lambda desk: desk.outbox(after="nonsense"),
+        lambda desk: desk.quarantine(limit=None),
+        lambda desk: desk.messages("net/m1/ola#0", limit=-1),
+        lambda desk: desk.history("net/m1/ola#0", limit=0),
+        lambda desk: desk.announce(limit=0),
         lambda desk: desk.history(5),
         lambda desk: desk.messages(None),
         lambda desk: desk.get(5),
@@ -98,7 +116,9 @@ def test_the_outbox_can_be_narrowed(world):
     world.desk.reply(second, "Hello.")
     world.desk.deliver(limit=1)
     assert [first] == [r.posting.conversation for r in world.desk.outbox(states=["sent"])]
-    assert [second] == [r.posting.conversation for r in world.desk.outbox(conversation=second)]
+    for given in (second, world.desk.get(second)):
+        rows = world.desk.outbox(conversation=given)
+        assert [second] == [row.posting.conversation for row in rows]
     assert (2, 0, 0) == (
         len(world.desk.outbox(channel="net", held=False)),
         len(world.desk.outbox(held=True)),
@@ -107,6 +127,30 @@ def test_the_outbox_can_be_narrowed(world):
 
 
 # -- quarantine
+
+
+class Nothing:
+    """Be what a channel must not be asked to read: a description of our own."""
+
+    def reread(self, raw):
+        raise AssertionError("this is the desk's own")
+
+
+def test_a_fact_that_never_was_raw_is_replayed_by_the_desk(build):
+    """A channel keeps no raw form of what it read: the desk replays the fact as it was."""
+
+    @attrs.frozen
+    class Strict(build.Net, Nothing):
+        pass
+
+    world = build([Strict()])
+    early = Reaction("net", "post", "m1", Author("ola"), "+1", world.at(1))
+    assert 1 == world.take(early).quarantined
+    (item,) = world.desk.quarantine()
+    assert 1 == world.desk.replay(item.id).quarantined
+    conversation = world.open("m1")
+    assert Taken(recorded=1, conversations=(conversation,)) == world.desk.replay(item.id)
+    assert ["+1"] == [event.emoji for event in world.events(conversation, Reacted)]
 
 
 @pytest.fixture

@@ -107,8 +107,9 @@ def test_a_read_that_failed_is_no_news(world, fault):
     assert 1 == len(world.events(conversation, Told))
 
 
-def test_a_platform_that_is_down_is_asked_less_and_less(world):
+def test_a_platform_that_is_down_is_asked_less_and_less(build):
     """The pause grows with the time that has passed, and has an end."""
+    world = with_traits(build, echo_wait=timedelta(days=9))
     unknown(world)
     pauses = []
     for hours in (0.01, 0.5, 100):
@@ -118,6 +119,131 @@ def test_a_platform_that_is_down_is_asked_less_and_less(world):
         pauses.append((row_of(world).posting.not_before - world.clock()).total_seconds())
     assert pauses == sorted(pauses)
     assert (True, True) == (4 <= pauses[0] <= 15, 700 < pauses[-1] < 1100)
+
+
+def looks_in_vain(build, reconcile):
+    """Return a world in which a reply may have been posted, and no read succeeds."""
+    world = with_traits(build, reconcile=reconcile)
+    conversation = unknown(world)
+    world.platform.read_faults.extend([503] * 1000)
+    return world, conversation
+
+
+def alarms_of(world, conversation):
+    """Return what alarmed about the reply itself, whatever the customer's clocks said."""
+    kinds = [event.kind for event in world.events(conversation, Announced)]
+    return [kind for kind in kinds if kind.startswith("reply")]
+
+
+@pytest.mark.parametrize("reconcile", ["read", "echo"])
+def test_whoever_cannot_look_until_the_deadline_gets_a_person_to_look(build, reconcile):
+    """Neither read nor echo tells: after an hour it is parked with one alarm, and is shown (G7)."""
+    world, conversation = looks_in_vain(build, reconcile)
+    world.deliver_all(minutes=1, rounds=59)
+    assert (["unknown"], []) == (world.states(), alarms_of(world, conversation))
+    world.deliver_all(minutes=1, rounds=20)
+    assert (["unknown*"], 1) == (world.states(), len(world.platform.posts))
+    hold = row_of(world).posting.hold
+    assert "resend or cancel (could not look: the platform says 503)" in hold
+    assert world.desk.get(conversation).unanswered
+    asked = len(world.platform.requests)
+    world.deliver_all(minutes=60)
+    world.desk.announce()
+    assert (["reply_held"], asked) == (
+        alarms_of(world, conversation),
+        len(world.platform.requests),
+    )
+
+
+@pytest.mark.parametrize("reconcile", ["read", "echo"])
+def test_whoever_knows_that_it_is_late_is_not_told_again_that_it_is_parked(build, reconcile):
+    """Announced first and parked then: still one alarm, and the log says that it is held (G7)."""
+    world, conversation = looks_in_vain(build, reconcile)
+    world.deliver_all(minutes=1, rounds=59)
+    world.clock.advance(minutes=2)
+    world.desk.announce()
+    assert (["unknown"], ["reply_late"]) == (world.states(), alarms_of(world, conversation))
+    world.deliver_all(minutes=1, rounds=20)
+    world.desk.announce()
+    assert (["unknown*"], ["reply_late"]) == (world.states(), alarms_of(world, conversation))
+    assert 1 == len(world.events(conversation, Held))
+
+
+def test_what_was_parked_at_once_is_recalled_at_its_deadline(build):
+    """A person who has not looked for an hour hears of it once more, and so does one who sent it
+    again and whose platform takes nothing (G7).
+    """
+    world = blind(build, reconcile="blind")
+    conversation = unknown(world)
+    world.deliver_all(rounds=2)
+    assert ["reply_held"] == alarms_of(world, conversation)
+    world.desk.resend(row_of(world).id)
+    world.platform.fail(429)
+    world.desk.deliver()
+    world.clock.advance(minutes=60)
+    for _ in range(2):
+        world.desk.announce()
+        assert ["reply_held", "reply_late"] == alarms_of(world, conversation)
+
+
+def test_what_a_key_will_clear_up_is_not_parked(build):
+    """While the platform remembers the key, only a sender that may be alive is waited for; the
+    announcer alone tells that it is late.
+    """
+    traits = {"reconcile": "key", "key_window": timedelta(days=1)}
+    world = with_traits(build, **traits)
+    conversation = world.open("m1")
+    world.desk.reply(conversation, "We see it.")
+    other = world.again()
+    world.platform.read_faults.extend([None, *[503] * 100])
+
+    def frozen(request):
+        for _ in range(30):
+            world.clock.advance(minutes=5)
+            other.deliver()
+            assert ["unknown"] == world.states()
+        raise TransportError("timeout")
+
+    world.platform.fail(frozen, taken=True)
+    world.desk.deliver()
+    assert [] == alarms_of(world, conversation)
+
+
+def test_what_is_parked_is_sent_when_its_echo_comes_after_all(build):
+    """Knowledge wins, however late it comes (G6)."""
+    world, conversation = looks_in_vain(build, "echo")
+    world.deliver_all(minutes=1, rounds=80)
+    mark = world.platform.posts[0]["mark"]
+    world.take(world.ours("r1", minutes=80, to="ola", thread="m1", mark=mark))
+    assert (["sent"], "r1") == ([row_of(world).state], row_of(world).remote_id)
+    assert 1 == len(world.events(conversation, Told))
+
+
+def test_one_failed_read_parks_nothing(world):
+    """Nobody looked for hours, because nothing ran: the first read that fails is no proof that
+    all do.
+    """
+    unknown(world)
+    world.clock.advance(minutes=300)
+    world.platform.read_faults.append(503)
+    world.desk.deliver()
+    assert ["unknown"] == world.states()
+    world.deliver_all(minutes=20)
+    assert (["sent"], 1) == (world.states(), len(world.platform.posts))
+
+
+def test_a_late_reply_has_time_to_be_looked_for(build):
+    """Sent long after it was queued, some failed reads do not park it."""
+    world = with_traits(build)
+    world.desk.reply(world.open("m1"), "We see it.")
+    world.clock.advance(minutes=90)
+    world.platform.fail(TransportError("the answer is lost", sent=True), taken=True)
+    world.desk.deliver()
+    world.platform.read_faults.extend([503] * 3)
+    world.deliver_all(minutes=1, rounds=4)
+    assert ["unknown"] == world.states()
+    world.deliver_all()
+    assert (["sent"], 1) == (world.states(), len(world.platform.posts))
 
 
 def test_a_reply_that_is_known_already_is_no_proof(world):

@@ -82,8 +82,10 @@ def test_what_waits_for_nobody_is_refused(world):
         world.desk.resend(reply_of(world))
     with pytest.raises(NotFound, match="'nothing'"):
         world.desk.resend("nothing")
-    with pytest.raises(InvalidValue, match="reply is 5"):
-        world.desk.resend(5)
+    for wrong in ({"reply": 5}, {"why": None}, {"agent": 5}, {"key": ""}):
+        (name,) = wrong
+        with pytest.raises(InvalidValue, match=f"{name} is"):
+            world.desk.resend(**{"reply": reply_of(world), **wrong})
 
 
 def test_what_is_leaving_is_left_alone(world):

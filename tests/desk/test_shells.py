@@ -1,26 +1,18 @@
-"""Prove that both desks offer the same operations, and run and stop as they promise."""
+"""Prove that both desks offer the same operations, and are made of what they were given."""
 
 import asyncio
 import inspect
 import logging
-import os
-import signal
-import subprocess
-import sys
-import textwrap
-import threading
 
 import attrs
 import pytest
 
 from supportflow import AsyncDesk, Desk, InvalidValue, MemoryStore, threaded
-from supportflow.channels import PROTOCOL, Page
+from supportflow.channels import PROTOCOL
 from supportflow.desk import reply as words
-from supportflow.desk import run as serving
 from supportflow.desk.shells import Operation, _Operations
-from supportflow.errors import Conflict, FlowError, TransportError
+from supportflow.errors import Conflict, FlowError
 from supportflow.flow import Call
-from supportflow.model import Inbound
 
 OPERATIONS = {
     name: thing for name, thing in vars(_Operations).items() if isinstance(thing, Operation)
@@ -149,237 +141,11 @@ def test_requests_go_through_the_transport_that_was_given(world):
     assert 2 == len(world.platform.requests)
 
 
-# -- serving
-
-
-@pytest.fixture
-def quick(monkeypatch):
-    """Let every loop look again at once."""
-    for name in ("SEND_EVERY", "READ_EVERY", "ANNOUNCE_EVERY", "_LONGEST"):
-        monkeypatch.setattr(serving, name, 0.001)
-
-
-@attrs.frozen
-class Reached:
-    """Count down, and let somebody wait for the end."""
-
-    left: list = attrs.field(factory=lambda: [1])
-    event: threading.Event = attrs.field(factory=threading.Event)
-
-    def __call__(self):
-        self.left[0] -= 1
-        if self.left[0] <= 0:
-            self.event.set()
-
-
-def serve(desk, **arguments):
-    """Run a desk in a thread of its own, which only the main thread's signals do not reach."""
-    thread = threading.Thread(target=desk.run, kwargs=arguments)
-    thread.start()
-    return thread
-
-
-def sick_and_well(build):
-    """Return a world where one channel cannot be polled, one hangs while sending, one is well."""
-    hanging, sent = threading.Event(), Reached()
-
-    class Network(build.Platform):
-        def send(self, request):
-            if b"hang" in request.body:
-                self.hung.set()
-                hanging.wait()
-                raise TransportError("given up", sent=True)
-            answer = super().send(request)
-            if request.posts:
-                sent()
-            return answer
-
-    world = build([build.Net(), build.Net("ill"), build.Net("slow")])
-    world.platform.__class__, world.platform.hung = Network, threading.Event()
-    world.channels[1].pages.extend([KeyError("adapter")] * 10_000)
-    facts = [attrs.evolve(world.said("m1").message, channel=name) for name in ("net", "slow")]
-    for message, text in zip(facts, ("We see it.", "hang"), strict=True):
-        taken = world.desk.intake(message.channel, [Inbound(message)])
-        world.desk.reply(taken.conversations[0], text)
-    return world, hanging, sent
-
-
-def test_one_sick_channel_stops_no_other(build, quick):
-    """While one cannot be polled and one hangs, the third serves its customers; and then all
-    stop, but for what hangs.
-    """
-    world, hanging, sent = sick_and_well(build)
-    thread = serve(world.desk, deadline=5)
-    assert world.platform.hung.wait(20)
-    assert sent.event.wait(20)
-    world.desk.stop()
-    hanging.set()
-    thread.join(20)
-    assert not thread.is_alive()
-    states = {row.posting.channel: row.state for row in world.desk.outbox()}
-    assert {"net": "sent", "slow": "unknown"} == states
-
-
-def test_stopping_does_not_wait_for_ever(build, quick, caplog):
-    """What does not end within the deadline is named and left behind."""
-    world, hanging, sent = sick_and_well(build)
-    thread = serve(world.desk, deadline=0.05)
-    assert world.platform.hung.wait(20)
-    assert sent.event.wait(20)
-    world.desk.stop()
-    thread.join(20)
-    assert not thread.is_alive()
-    assert "stop send slow did not end within 0.05 seconds" in caplog.text
-    hanging.set()
-    for left in threading.enumerate():
-        if left.name.startswith(("send", "poll")):
-            left.join()
-
-
-def test_a_desk_can_be_run_again(build, quick):
-    """Stopping before it runs ends the next run; a run that ended leaves nothing behind."""
-    world = build()
-    world.desk.stop()
-    world.desk.run()
-    polled = Reached([2])
-    world.net.pages.extend([Page(cursor="1", more=True)] * 2)
-    read = world.platform.read
-    world.platform.read = lambda request: (polled(), read(request))[1]
-    thread = serve(world.desk)
-    assert polled.event.wait(20)
-    world.desk.stop()
-    world.desk.stop()
-    thread.join(20)
-    assert not thread.is_alive()
-    assert 0 == world.desk.poll().recorded
-
-
-def test_an_event_loop_serves_as_well(build, quick):
-    """The same loops as tasks: one sick channel stops no other, and stopping waits for all."""
-    world, hanging, sent = sick_and_well(build)
-    hanging.set()
-
-    async def service():
-        desk = AsyncDesk(
-            threaded(world.store),
-            world.channels,
-            transport=world.Later(world.platform),
-            clock=world.clock,
-        )
-        task = asyncio.create_task(desk.run(deadline=5))
-        await asyncio.to_thread(sent.event.wait, 20)
-        await asyncio.to_thread(world.platform.hung.wait, 20)
-        desk.stop()
-        await task
-        return asyncio.all_tasks() - {asyncio.current_task()}
-
-    assert set() == asyncio.run(service())
-    assert "sent" in world.states()
-
-
-def test_tasks_that_do_not_end_are_cancelled(build, quick, caplog):
-    """After the deadline: what was leaving is unknown then, and will be found."""
-
-    class Hanging(build.Later):
-        async def send(self, request):
-            answer = await super().send(request)
-            if request.posts:
-                self.hung.set()
-                await asyncio.Event().wait()
-            return answer
-
-    world = build()
-    world.desk.reply(world.open("m1"), "We see it.")
-
-    async def service():
-        transport = Hanging(world.platform)
-        transport.hung = asyncio.Event()
-        desk = AsyncDesk(
-            threaded(world.store), world.channels, transport=transport, clock=world.clock
-        )
-        task = asyncio.create_task(desk.run(deadline=0.01))
-        await transport.hung.wait()
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-
-    asyncio.run(service())
-    assert (["unknown"], 1) == (world.states(), len(world.platform.posts))
-    assert "stop send net did not end within 0.01 seconds" in caplog.text
-
-
-SERVICE = """
-import asyncio, logging, sys
-import attrs
-from supportflow import AsyncDesk, Desk, MemoryStore, threaded
-from supportflow.channels import Page, Traits
-from supportflow.http import Request, Response
-
-logging.basicConfig(level=logging.INFO, format="%(message)s")
-
-@attrs.frozen
-class Net:
-    name: str = "net"
-    traits: Traits = Traits("net", 100, "read")
-
-    def using(self, state):
-        return self
-
-    def send(self, message):
-        yield Request("POST", "https://net.example", posts=True)
-
-    def poll(self, cursor):
-        print("polled", flush=True)
-        yield Request("GET", "https://net.example")
-        return Page(cursor="1")
-
-class Transport:
-    def send(self, request):
-        return Response(200)
-    def close(self):
-        pass
-
-class Later(Transport):
-    async def send(self, request):
-        return Response(200)
-    async def close(self):
-        pass
-
-def blocking():
-    with Desk(MemoryStore(), [Net()], transport=Transport()) as desk:
-        desk.run(deadline=5)
-
-async def looping():
-    async with AsyncDesk(threaded(MemoryStore()), [Net()], transport=Later()) as desk:
-        await desk.run(deadline=5)
-
-blocking() if sys.argv[1] == "Desk" else asyncio.run(looping())
-print("ended", flush=True)
-"""
-
-
-@pytest.mark.parametrize("kind", ["Desk", "AsyncDesk"])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_a_run_cleanly(kind, number):
-    """A process that is told to stop ends its work, closes its store, and exits with success."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(SERVICE), kind],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ,
-    )
-    assert "polled\n" == process.stdout.readline()
-    process.send_signal(number)
-    out, err = process.communicate(timeout=20)
-    assert (0, "ended\n", "") == (process.returncode, out, err)
-
-
 def test_the_log_is_readable(world, caplog):
     """A line says what happened to what, in words and names."""
     with caplog.at_level(logging.INFO, "supportflow"):
         world.desk.reply(world.open("m1"), "We see it.")
         world.desk.deliver()
     (row,) = world.desk.outbox()
-    line = f"outbox sent row={row.id} channel=net conversation=net/m1/ola#0 attempt=1"
-    assert [line] == [record.getMessage() for record in caplog.records]
+    line = f"outbox state=sent row={row.id} channel=net conversation=net/m1/ola#0 attempt=1"
+    assert ["recorded channel=net", line] == [record.getMessage() for record in caplog.records]

@@ -9,6 +9,7 @@ from supportflow.errors import IllegalStep, InvalidValue
 from supportflow.machine import RULES, Rules, belongs, blank, step
 from supportflow.model import (
     Base,
+    Conversation,
     Mark,
     Marked,
     Progress,
@@ -89,6 +90,15 @@ def test_a_blank_conversation():
     new = blank("shop", "109", "u", AT, 2, "shop/109/u#1", "shop/109/v#0")
     assert ("shop/109/u#2", 0, State.received, "") == (new.id, new.version, new.state, new.playbook)
     assert ("shop/109/u#1", "shop/109/v#0") == (new.previous, new.bystander_of)
+
+
+def test_a_blank_conversation_is_what_its_class_makes():
+    """Made another way, it has the same fields with the same defaults, and none in common."""
+    start = Progress(State.received, 0, AT)
+    same = Conversation("c/t/u#0", "c", "t", "u", 0, AT, start, "")
+    assert (same, hash(same)) == (blank("c", "t", "u", AT), hash(blank("c", "t", "u", AT)))
+    one, other = blank("c", "t", "u", AT), blank("c", "t", "v", AT)
+    assert one.__dict__ is not other.__dict__
 
 
 def resolved(**fields):

@@ -3,8 +3,19 @@
 from supportflow.desk.announce import Alarm
 from supportflow.desk.core import Listing
 from supportflow.desk.deliver import Delivered
+from supportflow.desk.health import ChannelHealth, DeskHealth
 from supportflow.desk.intake import Taken
 from supportflow.desk.look import Export
 from supportflow.desk.shells import AsyncDesk, Desk
 
-__all__ = ["Alarm", "AsyncDesk", "Delivered", "Desk", "Export", "Listing", "Taken"]
+__all__ = [
+    "Alarm",
+    "AsyncDesk",
+    "ChannelHealth",
+    "Delivered",
+    "Desk",
+    "DeskHealth",
+    "Export",
+    "Listing",
+    "Taken",
+]

@@ -12,12 +12,13 @@ import attrs
 
 from supportflow.channels import Channel, RateLimited
 from supportflow.desk.core import Core, commit, load
+from supportflow.desk.settle import said
 from supportflow.flow import Program
 from supportflow.model import ChannelState, Secret
 from supportflow.stores import Changes, ChannelChange, Wanted
 from supportflow.text import storable
 
-__all__ = ["needing_auth", "paused", "prepared", "renewed", "resume"]
+__all__ = ["faulted", "needing_auth", "paused", "prepared", "remembered", "renewed", "resume"]
 
 #: The longest pause that a platform can ask for (RELIABILITY 2.3).
 _LONGEST = timedelta(hours=1)
@@ -65,6 +66,35 @@ def paused(core: Core, name: str, error: RateLimited) -> ChannelChange:
     now = core.now()
     until = min(max(error.until, now), now + _LONGEST)
     return ChannelChange(name, paused_until=until + timedelta(seconds=random.random()))  # noqa: S311  # jitter
+
+
+def faulted(core: Core, name: str, error: Exception) -> ChannelChange:
+    """Return the change that shows what was wrong with a channel, and pauses it if it must be.
+
+    Args:
+        core: The desk's core.
+        name: The channel's name.
+        error: What went wrong.
+    """
+    change = paused(core, name, error) if isinstance(error, RateLimited) else ChannelChange(name)
+    return attrs.evolve(change, fault=said(error))
+
+
+def remembered(
+    core: Core, change: ChannelChange, learned: Mapping[str, Any]
+) -> Program[ChannelChange]:
+    """Return a change with what a channel found out, added to what it knew before.
+
+    Args:
+        core: The desk's core.
+        change: Another change of the channel.
+        learned: What it found out, perhaps nothing.
+    """
+    if not learned:
+        return change
+    known = (yield from load(core, Wanted(channels=(change.channel,)))).channels
+    state = known.get(change.channel) or ChannelState(change.channel)
+    return attrs.evolve(change, learned={**state.learned, **learned})
 
 
 def needing_auth(channel: Channel, state: ChannelState, why: str) -> ChannelChange:

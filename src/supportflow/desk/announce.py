@@ -7,7 +7,10 @@ from collections.abc import Iterable
 
 import attrs
 
+from supportflow.desk.arguments import limit_of
 from supportflow.desk.core import Core, commit, find, fold, load, retrying
+from supportflow.desk.settle import late_key, tell_alarm
+from supportflow.desk.telemetry import tell
 from supportflow.errors import Conflict
 from supportflow.events import Announced, Event
 from supportflow.flow import Program
@@ -18,9 +21,7 @@ from supportflow.stores import Changes, Conversations, Outbox, Row, Wanted, Writ
 
 __all__ = ["Alarm", "announce"]
 
-_log = logging.getLogger("supportflow")
-
-#: (conversation id, what was announced).
+#: (conversation id, what was announced); the stream's name for what belongs to no conversation.
 Alarm = tuple[str, Announced]
 
 
@@ -35,24 +36,34 @@ def announce(core: Core, *, limit: int = 1000) -> Program[tuple[Alarm, ...]]:
         limit: How many conversations, and how many late messages of the outbox, to look at.
 
     Returns:
-        What was announced now, as (conversation id, event).
+        What was announced now, as (conversation id, event); of a message that belongs to no
+        conversation, such as a broadcast, as (its stream, event).
 
     Raises:
+        InvalidValue: If the limit is under 1.
         StoreUnavailable: If the store cannot do its work now; what was announced before that
             is recorded and logged.
     """
-    found = yield from find(core, Conversations(due_before=core.now(), limit=limit))
+    query = Conversations(due_before=core.now(), limit=limit_of(limit))
+    found = yield from find(core, query)
     announced: list[Alarm] = []
     for conversation in found.conversations:
         announced += yield from _safely(core, conversation.id, ())
-    for id, late in (yield from _late(core, limit)).items():  # noqa: A001  # its name
-        announced += yield from _safely(core, id, late)
+    late, alone = yield from _late(core, limit)
+    for id, replies in late.items():  # noqa: A001  # its name
+        announced += yield from _safely(core, id, replies)
+    for row in alone:
+        announced += yield from _alone(core, row)
     return tuple(announced)
 
 
-def _late(core: Core, limit: int) -> Program[dict[str, list[Announce]]]:
-    """Return the alarms of replies past their deadline that nobody raised, by conversation."""
+def _late(core: Core, limit: int) -> Program[tuple[dict[str, list[Announce]], list[Row]]]:
+    """Return the alarms that nobody raised of replies past their deadline, by conversation.
+
+    And the rows of messages that belong to none.
+    """
     found: dict[str, list[Announce]] = {}
+    alone: list[Row] = []
     query = Outbox(overdue=core.now(), limit=limit)
     while True:
         page = yield from find(core, query)
@@ -61,15 +72,17 @@ def _late(core: Core, limit: int) -> Program[dict[str, list[Announce]]]:
         for once, row in alarms_of.items():
             if once not in known and row.posting.conversation is not None:
                 found.setdefault(row.posting.conversation, []).append(_lateness(row))
+            elif once not in known:
+                alone.append(row)
         if page.after is None:
-            return found
+            return found, alone
         query = attrs.evolve(query, after=page.after)
 
 
 def _lateness(row: Row) -> Announce:
     reason = row.posting.hold or row.last_error or "nothing is known to be wrong with it"
     why = f"it should have left by now, and is {row.state}: {reason}"
-    return Announce(f"late:{row.posting.reply}", "reply_late", row.posting.deadline, why)
+    return Announce(late_key(row), "reply_late", row.posting.deadline, why)
 
 
 def _once(id: str | None, key: str) -> str:  # noqa: A002  # its name
@@ -80,11 +93,23 @@ def _safely(core: Core, id: str, late: Iterable[Announce]) -> Program[list[Alarm
     try:
         made = yield from retrying(lambda: _announce(core, id, late))
     except Conflict as error:
-        _log.warning("announce_later conversation=%s: %s", id, error)
+        tell(core.count, "announce_later", logging.WARNING, error, conversation=id)
         return []
     for event in made:
-        _log.warning("alarm %s conversation=%s due=%s %s", event.kind, id, event.due, event.why)
+        tell_alarm(core, event, id)
     return [(id, event) for event in made]
+
+
+def _alone(core: Core, row: Row) -> Program[list[Alarm]]:
+    """Announce that a message of no conversation is late: its once-key is the record of it."""
+    late, now = _lateness(row), core.now()
+    once = {_once(None, late.key): row.posting.stream}
+    try:
+        yield from commit(core, Changes(now, once=once))
+    except Conflict:  # somebody else did
+        return []
+    tell_alarm(core, late, row.posting.stream)
+    return [(row.posting.stream, Announced(now, late.key, late.kind, late.due, late.why))]
 
 
 def _announce(core: Core, id: str, late: Iterable[Announce]) -> Program[list[Announced]]:  # noqa: A002  # its name

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 
 from supportflow.errors import InvalidValue
 from supportflow.model import Agent, Conversation
+from supportflow.model.values import strings
 from supportflow.text import storable
 
-__all__ = ["as_agent", "id_of", "key_of", "message_of", "version_of", "words_of"]
+__all__ = [
+    "as_agent",
+    "flag_of",
+    "id_of",
+    "key_of",
+    "limit_of",
+    "listed",
+    "message_of",
+    "perhaps",
+    "version_of",
+    "words_of",
+]
 
 
 def as_agent(agent: str | Agent) -> Agent:
@@ -56,6 +69,64 @@ def words_of(text: str, what: str) -> str:
     if not isinstance(text, str):
         raise InvalidValue(f"{what} is {text!r:.100}; pass a text")
     return storable(text)
+
+
+def perhaps(text: str | None, what: str) -> str | None:
+    """Return a text, or None where none is given.
+
+    Args:
+        text: The text, or None.
+        what: What it is, for the error.
+
+    Raises:
+        InvalidValue: If it is something else.
+    """
+    return None if text is None else words_of(text, what)
+
+
+def listed(value: Iterable[str], what: str) -> tuple[str, ...]:
+    """Return a tuple of what should be texts.
+
+    Args:
+        value: A list of texts.
+        what: What they are, for the error.
+
+    Raises:
+        InvalidValue: If it is one text, or no list.
+    """
+    try:
+        return strings(value)
+    except TypeError:
+        raise InvalidValue(f"{what} is {value!r:.100}; pass a list") from None
+
+
+def flag_of(value: bool | None, what: str) -> bool | None:
+    """Return a choice of two, or None for either.
+
+    Args:
+        value: True, False or None.
+        what: What it is, for the error.
+
+    Raises:
+        InvalidValue: If it is something else.
+    """
+    if value is None or isinstance(value, bool):
+        return value
+    raise InvalidValue(f"{what} is {value!r:.100}; pass True, False, or None for either")
+
+
+def limit_of(limit: int) -> int:
+    """Return how many are asked for.
+
+    Args:
+        limit: How many.
+
+    Raises:
+        InvalidValue: If it is no whole number from 1.
+    """
+    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+        raise InvalidValue(f"limit is {limit!r:.100}; pass a whole number from 1")
+    return limit
 
 
 def message_of(message: tuple[str, str] | None, what: str) -> tuple[str, str] | None:

@@ -135,9 +135,12 @@ class Batch:
         return None if row is None else row.posting.conversation
 
     def thread_of(self, message: Message) -> Program[str]:
-        """Return a message's thread: the platform's, the known parent's, or the parent itself."""
-        if message.thread or not message.parent:
-            return message.thread or message.id
+        """Return the thread of a message whose platform names none.
+
+        It is the known parent's, or the parent itself; what answers nobody begins its own.
+        """
+        if not message.parent:
+            return message.id
         about = self.about(parent_of(message))
         return message.parent if about is None else (yield from self.conversation(about)).thread
 
@@ -262,7 +265,9 @@ class Batch:
             self.firsts[thread] = self.firsts.get(thread) or id
             self.people.setdefault(thread, {})[conversation.customer] = None
         self.conversations[id] = after
-        self.holds += (HoldRows(e.reply, e.why) for e in events if type(e) is Held)
+        for event in events:
+            if event.__class__ is Held:
+                self.holds.append(HoldRows(event.reply, event.why))
         return after
 
     def decided(

@@ -250,14 +250,17 @@ def cancel(
 
     Args:
         conversation: The conversation, or its id.
-        reply: The reply's id, as in `conversation.pending`.
+        reply: The reply's id, as in `conversation.pending`, or that of one of its rows.
         why: The reason.
         agent: Who decides.
         key: Your own id for this command.
 
     Raises:
         NotFound: If no such reply is on its way.
+        InvalidValue: If an argument is not what it should be.
         Conflict: If a part of it is leaving at this moment.
     """
-    command = Cancel(words_of(reply, "reply"), as_agent(agent), words_of(why, "why"))
-    return perform(core, conversation, command, key=key)
+    name, by, reason = words_of(reply, "reply"), as_agent(agent), words_of(why, "why")
+    row = (yield from load(core, Wanted(rows=(name,)))).rows.get(name)
+    command = Cancel(name if row is None else row.posting.reply, by, reason)
+    return (yield from perform(core, conversation, command, key=key))

@@ -12,12 +12,14 @@ import attrs
 
 from supportflow.channels import Channel
 from supportflow.desk.arguments import id_of, version_of
+from supportflow.desk.telemetry import Count
 from supportflow.errors import Conflict, NotFound, Stale
 from supportflow.etiquette import Rule
 from supportflow.events import Event, Recorded
 from supportflow.flow import Call, Program, Wait
 from supportflow.machine import Rules, evolve
 from supportflow.model import Conversation, CustomerRef, Message, aware
+from supportflow.model.quick import maker
 from supportflow.sla.policy import SLAPolicy
 from supportflow.sla.verdict import next_due
 from supportflow.stores import (
@@ -53,6 +55,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+_written = maker(Written)
 #: How often a decision is made anew before its conflict is given to the caller. Ours.
 ATTEMPTS = 5
 #: How many messages wait for a slow classifier at most; of more, the oldest stay unread. Ours.
@@ -88,6 +91,8 @@ class Core:
         reader: Asks a classifier that is not inline, for so long and no longer.
         identity: Which worker this desk is.
         backlog: What that reader has not read yet, as (conversation id, message).
+        count: Who counts what is told to operators, if anybody does.
+        lines: Who waits to record what webhooks brought, by channel.
     """
 
     store: Any
@@ -99,8 +104,10 @@ class Core:
     classifier: Classifier | None
     clock: Callable[[], datetime]
     reader: Any = None
+    count: Count | None = None
     identity: Identity = attrs.field(factory=Identity)
     backlog: deque[tuple[str, Message]] = attrs.field(factory=_backlog, repr=False)
+    lines: dict[str, Any] = attrs.field(factory=dict, repr=False)
 
     def now(self) -> datetime:
         """Return the time, in UTC."""
@@ -276,4 +283,4 @@ def written(core: Core, before: int, after: Conversation, events: tuple[Event, .
         after: The new snapshot.
         events: What happened.
     """
-    return Written(before, after, events, next_due(after, core.policy), core.policy_version)
+    return _written(before, after, events, next_due(after, core.policy), core.policy_version)

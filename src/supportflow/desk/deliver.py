@@ -2,7 +2,8 @@
 
 `begin` is committed before the first request that a customer will see. An error before it
 means *not sent*; after it, *unknown* unless certainly unsent or refused. What is unknown
-is cleared up by `supportflow.desk.reconcile`, never by sending again.
+is cleared up by `supportflow.desk.reconcile`, never by sending again. (Over 300 lines, because
+the ways in which one attempt can end explain each other.)
 """
 
 from __future__ import annotations
@@ -15,13 +16,21 @@ import attrs
 
 from supportflow.channels import Ambiguous, Channel, NeedsAuth, NotSent, RateLimited, Refused
 from supportflow.desk.accounts import needing_auth, paused, prepared, renewed
+from supportflow.desk.arguments import limit_of
 from supportflow.desk.core import Core, claim, get_conversation, whoami
 from supportflow.desk.drafts import window_end
 from supportflow.desk.flows import flowing
 from supportflow.desk.reconcile import reconcile
 from supportflow.desk.settle import backoff, plain_receipt, row_of, said, settle
 from supportflow.desk.unread import read_unread
-from supportflow.errors import FlowError, TransportError
+from supportflow.errors import (
+    EtiquetteError,
+    FlowError,
+    InvalidValue,
+    TransportError,
+    Unsupported,
+    WindowClosed,
+)
 from supportflow.events import Held
 from supportflow.flow import Call, Program, Wait
 from supportflow.http import Request
@@ -41,6 +50,8 @@ __all__ = ["Delivered", "deliver", "send_due"]
 
 #: After so many attempts a row waits for a person: it may be what kills its workers. Ours.
 MAX_ATTEMPTS = 20
+#: What a channel says of a message that it will never post: to try again would be useless.
+_REFUSALS = (EtiquetteError, InvalidValue, Unsupported, WindowClosed)
 #: How long a claim is ours; longer than every request, wait and clock step within it.
 LEASE = timedelta(seconds=120)
 
@@ -96,8 +107,10 @@ def deliver(core: Core, *, channel: str | None = None, limit: int = 100) -> Prog
 
     Raises:
         NotFound: If the desk has no channel of that name.
+        InvalidValue: If the limit is under 1.
         StoreUnavailable: If the store cannot do its work now; nothing is lost or repeated.
     """
+    limit = limit_of(limit)
     names = (core.channel(channel).name,) if channel is not None else tuple(sorted(core.channels))
     yield from read_unread(core, limit)
     return (yield from send_due(core, names, limit))
@@ -205,8 +218,13 @@ class _Attempt:
         message = attrs.evolve(
             self.outgoing, attempt=self.row.attempt, first_sent_at=self.row.first_sent_at
         )
-        flow = self.channel.send(message)
-        receipt = yield from flowing(flow, f"{self.channel.name}.send()", self.begin)
+        try:
+            flow = self.channel.send(message)
+            receipt = yield from flowing(flow, f"{self.channel.name}.send()", self.begin)
+        except _REFUSALS as error:
+            if self.began:  # too late to refuse it: it may be there
+                raise
+            raise Refused(str(error)) from error
         return self.checked(receipt)
 
     def begin(self, request: Request) -> Program[None]:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import attrs
 
-from supportflow.channels import Channel
+from supportflow.channels import Channel, Traits
 from supportflow.desk.core import Core, current, load
 from supportflow.errors import EtiquetteError, InvalidValue, NotFound, Unsupported, WindowClosed
 from supportflow.etiquette import Context, blocking, check
@@ -17,6 +17,7 @@ from supportflow.model import (
     AgentKind,
     Cancel,
     Card,
+    ChannelState,
     Conversation,
     Finding,
     Message,
@@ -109,14 +110,15 @@ def checked(
         WindowClosed: If the platform no longer takes private replies here.
         EtiquetteError: If a rule blocks it, and nothing overrides that.
     """
-    channel = core.channel(conversation.channel)
     loaded = yield from load(core, _wanted(core, conversation, draft.texts, draft.to))
+    channel = _informed(core, conversation.channel, loaded)
     answered = _answered(conversation, draft, loaded)
     visibility = _visibility(answered, draft, channel)
     _expressible(channel, draft)
     end = window_end(channel, visibility, draft.agent.kind, conversation.last_at)
-    _in_window(end, channel, core.now())
-    blocked = blocking(_findings(core, conversation, draft, visibility, loaded))
+    person = window_end(channel, visibility, AgentKind.person, conversation.last_at)
+    _in_window(end, person, channel, core.now())
+    blocked = blocking(_findings(core, conversation, draft, visibility, loaded, channel.traits))
     if blocked and not draft.override.strip():
         raise EtiquetteError(blocked)
     return answered, visibility
@@ -127,6 +129,7 @@ def _wanted(
 ) -> Wanted:
     answered = to or conversation.last_key
     return Wanted(
+        channels=(conversation.channel,),
         messages=() if answered is None else ((conversation.channel, *answered),),
         skeletons=tuple(dict.fromkeys(map(skeleton, texts))),
         skeletons_since=core.now() - _LATELY,
@@ -184,12 +187,25 @@ def window_end(
     return last + window
 
 
-def _in_window(end: datetime | None, channel: Channel, now: datetime) -> None:
+def _informed(core: Core, name: str, loaded: Loaded) -> Channel:
+    """Return a channel with what it learned, such as the limits of its server."""
+    channel = core.channel(name)
+    try:
+        return channel.using(loaded.channels.get(name) or ChannelState(name))
+    except Exception:  # noqa: BLE001  # anybody's code; delivering says what is wrong with it
+        return channel
+
+
+def _in_window(
+    end: datetime | None, person: datetime | None, channel: Channel, now: datetime
+) -> None:
     """Refuse a private reply that the platform would refuse (MISSION, row 4 of ours)."""
     if end is None or now < end:
         return
     powers = channel.traits.powers
-    possible = [power for power in ("template", "public_reply") if power in powers]
+    possible: list[str] = [power for power in ("template", "public_reply") if power in powers]
+    if person is not None and now < person:
+        possible.insert(0, f"a reply that a person writes, until {person:%Y-%m-%d %H:%M} UTC")
     raise WindowClosed(
         f"{channel.name} took private replies until {end:%Y-%m-%d %H:%M} UTC, counted from the "
         "customer's last message.",
@@ -210,13 +226,18 @@ def findings(
     found = yield from current(core, conversation)
     loaded = yield from load(core, _wanted(core, found, draft.texts, None))
     shown = draft.visibility or found.visibility
-    return _findings(core, found, draft, shown, loaded)
+    traits = _informed(core, found.channel, loaded).traits
+    return _findings(core, found, draft, shown, loaded, traits)
 
 
 def _findings(
-    core: Core, conversation: Conversation, draft: Draft, visibility: Visibility, loaded: Loaded
+    core: Core,
+    conversation: Conversation,
+    draft: Draft,
+    visibility: Visibility,
+    loaded: Loaded,
+    traits: Traits,
 ) -> tuple[Finding, ...]:
-    traits = core.channel(conversation.channel).traits
     found: list[Finding] = []
     for text in draft.texts:
         context = Context(

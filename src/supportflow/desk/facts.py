@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from supportflow.desk.batch import Batch
-from supportflow.desk.needs import key_of, parent_of
+from supportflow.desk.needs import arrivals_of, key_of, parent_of
 from supportflow.flow import Program
 from supportflow.model import (
     Agent,
@@ -26,6 +26,7 @@ from supportflow.model import (
     Removal,
     StatusReport,
 )
+from supportflow.model.quick import maker
 from supportflow.stores import (
     Direction,
     Loaded,
@@ -41,6 +42,7 @@ __all__ = ["take"]
 
 #: How much a platform's clock may be behind ours where an echo carries no mark (RELIABILITY 2.5).
 _SKEW = timedelta(seconds=5)
+_stored = maker(Stored)
 
 
 def take(batch: Batch, fact: Fact) -> Program[None]:
@@ -60,12 +62,13 @@ def _inbound(batch: Batch, fact: Inbound) -> Program[None]:
         return
     batch.recorded += 1
     reading = batch.read(message)
-    thread = yield from batch.thread_of(message)
-    if not message.thread:  # named ones need no proof: answers name the same
+    thread = message.thread
+    if not thread:  # named ones need no proof: answers name the same
+        thread = yield from batch.thread_of(message)
         yield from batch.unite(message.id, thread, message.author.id)
     conversation = yield from batch.for_message(message, thread, reading)
     conversation = batch.decided(conversation, fact, reading)
-    stored = batch.stored[key] = Stored(message, Direction.inbound, conversation.id)
+    stored = batch.stored[key] = _stored(message, Direction.inbound, conversation.id)
     if batch.core.reader is not None:
         batch.unread.append((conversation.id, message))
     if batch.is_foretold(key):
@@ -81,8 +84,9 @@ def _outbound(batch: Batch, fact: Outbound) -> Program[None]:
     if batch.is_duplicate(key):
         batch.duplicates += 1
         return
-    thread = yield from batch.thread_of(message)
-    if not message.thread:
+    thread = message.thread
+    if not thread:
+        thread = yield from batch.thread_of(message)
         yield from batch.unite(message.id, thread)
     conversation = yield from batch.for_answer(fact, thread)
     if conversation is None:
@@ -96,7 +100,7 @@ def _outbound(batch: Batch, fact: Outbound) -> Program[None]:
         return
     batch.recorded += 1
     conversation = batch.decided(conversation, fact, batch.read(message))
-    stored = batch.stored[key] = Stored(message, Direction.outbound, conversation.id)
+    stored = batch.stored[key] = _stored(message, Direction.outbound, conversation.id)
     if batch.is_foretold(key):
         yield from _catch_up(batch, stored, conversation, fact.backfill, batch.loaded)
 
@@ -244,6 +248,13 @@ def _reaction(batch: Batch, fact: Reaction) -> Program[None]:
 
 def _status(batch: Batch, fact: StatusReport) -> Program[None]:
     row = batch.by_mark.get(fact.mark or "") or batch.by_remote.get(fact.id)
+    if row is None and fact.status != "failed":
+        # Somebody's answer in the platform's own app arrived: nobody waits for that.
+        batch.duplicates += 1
+        return
+    if fact.status == "failed" and any(map(batch.is_duplicate, arrivals_of(fact))):
+        batch.duplicates += 1  # what arrived has arrived (RELIABILITY G12)
+        return
     if row is not None and row.state is not RowState.sent and row.id not in batch.settlements:
         yield from _echo(batch, row, fact.id, fact.at)
     message = Message(*key_of(fact), Author(""), fact.reason, fact.at, parent=fact.id)

@@ -16,14 +16,13 @@ from supportflow.desk.batch import Batch
 from supportflow.desk.clean import cleaned, quarantined
 from supportflow.desk.core import Core, commit, retrying
 from supportflow.desk.facts import take
+from supportflow.desk.telemetry import tell
 from supportflow.errors import Conflict, FlowError, InvalidValue, StoreError
 from supportflow.flow import Program
 from supportflow.model import Fact
 from supportflow.stores import ChannelChange, Quarantined
 
 __all__ = ["Taken", "intake"]
-
-_log = logging.getLogger("supportflow")
 
 
 @attrs.frozen
@@ -140,9 +139,16 @@ def _attempt(core: Core, page: _Page, refused: dict[int, str] | None = None) -> 
     if core.reader is not None:
         core.backlog.extend(batch.unread)
     for item in batch.quarantine.values():
-        _log.warning("quarantined channel=%s item=%s: %s", item.channel, item.id, item.why)
+        _tell(core, item)
+    if batch.recorded:
+        tell(core.count, "recorded", amount=batch.recorded, channel=page.channel)
     changed = tuple(batch.events)
     return Taken(batch.recorded, batch.duplicates, len(batch.quarantine), changed)
+
+
+def _tell(core: Core, item: Quarantined) -> None:
+    level = logging.WARNING
+    tell(core.count, "quarantined", level, item.why, channel=item.channel, item=item.id)
 
 
 def _decide(batch: Batch, facts: tuple[Fact, ...], refused: dict[int, str]) -> Program[None]:

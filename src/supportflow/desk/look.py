@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from supportflow.channels import Delivery
-from supportflow.desk.arguments import id_of
+from supportflow.desk.arguments import flag_of, id_of, limit_of, listed, perhaps
 from supportflow.desk.clean import restored
 from supportflow.desk.core import (
     Core,
@@ -24,14 +24,14 @@ from supportflow.errors import InvalidValue, NotFound, SupportflowError, Unsuppo
 from supportflow.events import Recorded
 from supportflow.flow import Program
 from supportflow.model import Conversation, CustomerRef, Message, State
-from supportflow.model.values import member, strings
+from supportflow.model.values import member
 from supportflow.stores import (
     Conversations,
     Messages,
     Outbox,
+    Paged,
     Quarantine,
     Quarantined,
-    Query,
     Results,
     Row,
     RowState,
@@ -94,17 +94,18 @@ def inbox(
         after: The `after` of the previous page.
 
     Raises:
-        InvalidValue: If the state is unknown, the limit under 1 or `after` not of a page.
+        InvalidValue: If the state is unknown, the limit under 1, `after` not of a page, or
+            anything else not what it should be.
     """
     query = Conversations(
-        unanswered=unanswered,
+        unanswered=flag_of(unanswered, "unanswered"),
         state=None if state is None else member(State, state, "state"),
-        channel=channel,
+        channel=perhaps(channel, "channel"),
         customer=customer,
-        assigned=assigned,
-        tag=tag,
-        limit=limit,
-        after=after,
+        assigned=perhaps(assigned, "assigned"),
+        tag=perhaps(tag, "tag"),
+        limit=limit_of(limit),
+        after=perhaps(after, "after"),
     )
     found = yield from find(core, query)
     return Listing.of(found.conversations, found.after)
@@ -132,7 +133,7 @@ def history(
         after: The position after which to go on.
         limit: How many events at most.
     """
-    return tuple((yield from log(core, after, id_of(conversation), limit)))
+    return tuple((yield from log(core, after, id_of(conversation), limit_of(limit))))
 
 
 def messages(
@@ -145,7 +146,8 @@ def messages(
         limit: How many at most.
         after: The `after` of the previous page.
     """
-    query = Messages(conversation=id_of(conversation), limit=limit, after=after)
+    found_in, place = id_of(conversation), perhaps(after, "after")
+    query = Messages(conversation=found_in, limit=limit_of(limit), after=place)
     found = yield from find(core, query)
     return Listing.of(found.messages, found.after)
 
@@ -155,7 +157,7 @@ def outbox(
     *,
     states: Iterable[str] = (),
     channel: str | None = None,
-    conversation: str | None = None,
+    conversation: Conversation | str | None = None,
     held: bool | None = None,
     limit: int = 100,
     after: str | None = None,
@@ -165,16 +167,23 @@ def outbox(
     Args:
         states: In these states, for example `["unknown", "failed"]`; all by default.
         channel: On this channel.
-        conversation: Of this conversation, by id.
+        conversation: Of this conversation, or of the one with this id.
         held: True for those that wait for a person.
         limit: How many at most.
         after: The `after` of the previous page.
 
     Raises:
-        InvalidValue: If a state is unknown.
+        InvalidValue: If a state is unknown, the limit under 1, `after` not of a page, or
+            anything else not what it should be.
     """
-    named = tuple(member(RowState, state, "an outbox state") for state in strings(states))
-    query = Outbox(named, channel, conversation, held, None, limit, after)
+    query = Outbox(
+        tuple(member(RowState, each, "an outbox state") for each in listed(states, "states")),
+        perhaps(channel, "channel"),
+        None if conversation is None else id_of(conversation),
+        flag_of(held, "held"),
+        limit=limit_of(limit),
+        after=perhaps(after, "after"),
+    )
     found = yield from find(core, query)
     return Listing.of(found.rows, found.after)
 
@@ -189,7 +198,9 @@ def quarantine(
         limit: How many at most.
         after: The `after` of the previous page.
     """
-    found = yield from find(core, Quarantine(channel, limit=limit, after=after))
+    place = perhaps(after, "after")
+    query = Quarantine(perhaps(channel, "channel"), limit=limit_of(limit), after=place)
+    found = yield from find(core, query)
     return Listing.of(found.quarantined, found.after)
 
 
@@ -282,7 +293,7 @@ def export(core: Core, customer: CustomerRef) -> Program[Export]:
     return Export(customer, tuple(conversations), tuple(stored), tuple(events))
 
 
-def _pages(core: Core, query: Query) -> Program[list[Results]]:
+def _pages(core: Core, query: Paged) -> Program[list[Results]]:
     pages = [(yield from find(core, query))]
     while pages[-1].after is not None:
         pages.append((yield from find(core, attrs.evolve(query, after=pages[-1].after))))

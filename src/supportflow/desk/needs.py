@@ -17,7 +17,7 @@ from supportflow.model import (
 )
 from supportflow.stores import ThreadHead, Wanted
 
-__all__ = ["answers_among", "first_needs", "key_of", "later_needs", "parent_of"]
+__all__ = ["answers_among", "arrivals_of", "first_needs", "key_of", "later_needs", "parent_of"]
 
 _WORDS = (Inbound, Outbound)
 
@@ -36,6 +36,16 @@ def key_of(fact: Fact) -> MessageKey:
     if isinstance(fact, StatusReport):
         return (fact.channel, "report", f"{fact.id}:{fact.status}")
     return fact.key
+
+
+def arrivals_of(failure: StatusReport) -> tuple[MessageKey, ...]:
+    """Return the keys of the reports that contradict a failure: it had arrived before.
+
+    Args:
+        failure: A report that a message of ours failed.
+    """
+    channel, kind = failure.channel, "report"
+    return tuple((channel, kind, f"{failure.id}:{status}") for status in ("delivered", "read"))
 
 
 def parent_of(message: Message) -> MessageKey:
@@ -68,6 +78,8 @@ def first_needs(channel: str, facts: Sequence[Fact]) -> Wanted:
     own = [fact.message.key for fact in words]
     keys = dict.fromkeys(own)
     keys.update(dict.fromkeys(key_of(fact) for fact in facts if not isinstance(fact, _WORDS)))
+    failures = (f for f in facts if isinstance(f, StatusReport) and f.status == "failed")
+    keys.update(dict.fromkeys(key for failure in failures for key in arrivals_of(failure)))
     keys.update(dict.fromkeys(parent_of(fact.message) for fact in words if fact.message.parent))
     keys.update(dict.fromkeys(fact.key for fact in facts if isinstance(fact, Reaction)))
     marks = (f.mark for f in facts if isinstance(f, Outbound | StatusReport) and f.mark)

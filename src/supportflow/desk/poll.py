@@ -7,19 +7,18 @@ from datetime import timedelta
 
 import attrs
 
-from supportflow.channels import Page, Polls, RateLimited
-from supportflow.desk.accounts import paused
+from supportflow.channels import Page, Polls
+from supportflow.desk.accounts import faulted, remembered
 from supportflow.desk.core import Core, claim, commit, whoami
 from supportflow.desk.flows import flowing
 from supportflow.desk.intake import Taken, intake
+from supportflow.desk.settle import said
+from supportflow.desk.telemetry import tell
 from supportflow.errors import StoreError, Unsupported
 from supportflow.flow import Program
 from supportflow.stores import Changes, ChannelChange, ChannelLease, Work, WorkKind
-from supportflow.text import storable
 
 __all__ = ["poll"]
-
-_log = logging.getLogger("supportflow")
 
 #: How long a channel is ours to poll; longer than a page can take.
 LEASE = timedelta(seconds=120)
@@ -61,13 +60,9 @@ def _poll_safely(core: Core, name: str) -> Program[Taken]:
     except StoreError:
         raise
     except Exception as error:  # noqa: BLE001  # a channel may be anybody's code
-        why = _said(error)
-    _log.warning("poll_failed channel=%s: %s", name, why)
+        why = said(error)
+    tell(core.count, "poll_failed", logging.WARNING, why, channel=name)
     return Taken(faults=((name, why),))
-
-
-def _said(error: Exception) -> str:
-    return storable(f"{type(error).__name__}: {error}"[:500])
 
 
 def _poll_one(core: Core, name: str) -> Program[Taken]:
@@ -89,15 +84,10 @@ def _poll_leased(core: Core, lease: ChannelLease) -> Program[Taken]:
     try:
         page = yield from _page(core, lease)
     except Exception as error:
-        change = ChannelChange(name)
-        if isinstance(error, RateLimited):
-            change = paused(core, name, error)
-        change = attrs.evolve(change, fault=_said(error))
-        yield from commit(core, Changes(core.now(), channels=(change,)))
+        yield from commit(core, Changes(core.now(), channels=(faulted(core, name, error),)))
         raise
     moved = ChannelChange(name, cursor=page.cursor, checked_at=core.now(), fault="")
-    if page.learned:
-        moved = attrs.evolve(moved, learned={**lease.state.learned, **page.learned})
+    moved = yield from remembered(core, moved, page.learned)
     taken = yield from intake(core, name, page.facts, unreadable=page.unreadable, state=moved)
     return attrs.evolve(taken, more=page.more)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import attrs
 
@@ -29,6 +29,8 @@ _ECHO = timedelta(seconds=30)
 #: The shortest and longest pause after a read that failed; between, a fifth of the time that
 #: has passed since the message was sent. Ours.
 _SOON, _SELDOM = timedelta(seconds=5), timedelta(minutes=15)
+#: What the error of a row begins with whose last read failed.
+_FAILED = "could not look: "
 #: How many other replies of a conversation are told to whoever looks.
 _OTHERS = 1000
 
@@ -37,7 +39,8 @@ def reconcile(core: Core, claimed: Claimed) -> Program[Settlement | None]:
     """Clear up one unknown row, as far as its platform allows.
 
     Found means sent. Absent twice, with time to settle before each read, and with the last
-    sender dead, means that it may be sent again. A read that failed means nothing at all.
+    sender dead, means that it may be sent again. A read that failed means nothing at all; if
+    they still fail after the row's deadline, a person must look (RELIABILITY G7).
 
     Args:
         core: The desk's core.
@@ -55,7 +58,7 @@ def reconcile(core: Core, claimed: Claimed) -> Program[Settlement | None]:
     if found is not None and found.receipt is not None:
         return (yield from _found(core, claimed, found.receipt))
     if found is not None:
-        return (yield from _not_found(core, claimed, found))
+        return (yield from _not_found(core, claimed, found, by_key=by_key))
     if by_key or (traits.reconcile is Reconcile.echo and now < ended + traits.echo_wait):
         return (yield from _look_later(core, claimed, _ECHO, "waits for its echo or its sender"))
     return (yield from _park(core, claimed))
@@ -101,17 +104,28 @@ def _found(core: Core, claimed: Claimed, receipt: Receipt) -> Program[Settlement
     return settlement
 
 
-def _not_found(core: Core, claimed: Claimed, found: Found) -> Program[Settlement]:
+def _not_found(core: Core, claimed: Claimed, found: Found, *, by_key: bool) -> Program[Settlement]:
     row = row_of(claimed)
     if not found.looked:
+        why = f"{_FAILED}{found.why}"
+        again = row.last_error.startswith(_FAILED)
+        if again and not by_key and core.now() >= _looked_for_until(core, row):
+            return (yield from _park(core, claimed, why))
         passed = core.now() - (row.last_sent_at or core.now())
         pause = min(max(passed / 5, _SOON), _SELDOM) * random.uniform(0.8, 1.2)  # noqa: S311  # jitter
-        return (yield from _look_later(core, claimed, pause, f"could not look: {found.why}"))
+        return (yield from _look_later(core, claimed, pause, why))
     reads = row.negative_reads + 1
     if reads >= _READS and claimed.sender_dead:
         return (yield from _send_again(core, claimed, "it is not on the platform"))
     settle_time = core.channel(row.posting.channel).traits.settle
     return (yield from _look_later(core, claimed, settle_time, "not found so far", reads))
+
+
+def _looked_for_until(core: Core, row: Row) -> datetime:
+    """Return when failing reads are enough: at the deadline, or as long after a late send."""
+    posting, traits = row.posting, core.channel(row.posting.channel).traits
+    patience = max(posting.deadline - posting.outgoing.queued_at, traits.echo_wait)
+    return max(posting.deadline, (row.last_sent_at or core.now()) + patience)
 
 
 def _look_later(
@@ -142,10 +156,12 @@ def _send_again(core: Core, claimed: Claimed, why: str) -> Program[Settlement]:
     return settlement
 
 
-def _park(core: Core, claimed: Claimed) -> Program[Settlement]:
+def _park(core: Core, claimed: Claimed, reason: str = "") -> Program[Settlement]:
     """Show a person what nobody can find out."""
     row = row_of(claimed)
     why = "the platform may or may not have posted it: look there, then resend or cancel"
+    if reason:
+        why = storable(f"{why} ({reason})"[:500])
     settlement = Settlement(row.id, claimed.fence, RowState.unknown, error=why, hold=why)
     yield from settle(core, claimed, settlement, Hold(row.posting.reply, why))
     return settlement

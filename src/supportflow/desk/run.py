@@ -11,13 +11,13 @@ from supportflow.desk.announce import announce
 from supportflow.desk.core import Core
 from supportflow.desk.deliver import send_due
 from supportflow.desk.poll import poll
+from supportflow.desk.settle import said
+from supportflow.desk.telemetry import tell
 from supportflow.desk.unread import read_unread
 from supportflow.errors import SupportflowError
 from supportflow.flow import Program, Wait
 
 __all__ = ["loops"]
-
-_log = logging.getLogger("supportflow")
 
 #: How often the outbox, what is unread, and the clocks are looked at, in seconds. Ours.
 SEND_EVERY, READ_EVERY, ANNOUNCE_EVERY = 1.0, 1.0, 5.0
@@ -40,16 +40,20 @@ def loops(core: Core) -> dict[str, Callable[[], Program[None]]]:
     for name, channel in core.channels.items():
         if isinstance(channel, Polls):
             pause = channel.traits.poll_every.total_seconds()
-            found[f"poll {name}"] = _again(partial(_poll_on, core, name), pause, f"poll {name}")
-        found[f"send {name}"] = _again(partial(_send_on, core, name), SEND_EVERY, f"send {name}")
+            found[f"poll {name}"] = _again(
+                core, partial(_poll_on, core, name), pause, f"poll {name}"
+            )
+        found[f"send {name}"] = _again(
+            core, partial(_send_on, core, name), SEND_EVERY, f"send {name}"
+        )
     if core.reader is not None:
-        found["read"] = _again(partial(_read_on, core), READ_EVERY, "read")
-    found["announce"] = _again(partial(_announce_on, core), ANNOUNCE_EVERY, "announce")
+        found["read"] = _again(core, partial(_read_on, core), READ_EVERY, "read")
+    found["announce"] = _again(core, partial(_announce_on, core), ANNOUNCE_EVERY, "announce")
     return found
 
 
 def _again(
-    work: Callable[[], Program[bool]], pause: float, name: str
+    core: Core, work: Callable[[], Program[bool]], pause: float, name: str
 ) -> Callable[[], Program[None]]:
     """Do work over and over: at once while there is more, else after a pause."""
 
@@ -60,12 +64,12 @@ def _again(
             try:
                 wait = 0.0 if (yield from work()) else pause
                 failures = 0
-            except SupportflowError as error:
-                failures += 1
-                _log.warning("%s failed: %s: %s", name, type(error).__name__, error)
             except Exception as error:  # noqa: BLE001  # a channel may be anybody's code
                 failures += 1
-                _log.exception("%s failed: %s", name, type(error).__name__)
+                ours = isinstance(error, SupportflowError)
+                why = said(error) if ours else type(error).__name__
+                level = logging.WARNING if ours else logging.ERROR
+                tell(core.count, "loop_failed", level, why, trace=not ours, loop=name)
             if failures:
                 wait = min(pause * 2 ** min(failures, 10), max(_LONGEST, pause))
             if (yield Wait(wait)):
@@ -75,16 +79,7 @@ def _again(
 
 
 def _poll_on(core: Core, name: str) -> Program[bool]:
-    taken = yield from poll(core, name)
-    if taken.recorded or taken.quarantined:
-        _log.info(
-            "polled channel=%s recorded=%d duplicates=%d quarantined=%d",
-            name,
-            taken.recorded,
-            taken.duplicates,
-            taken.quarantined,
-        )
-    return taken.more
+    return (yield from poll(core, name)).more
 
 
 def _send_on(core: Core, name: str) -> Program[bool]:

@@ -9,11 +9,12 @@ from datetime import timedelta
 import attrs
 
 from supportflow.desk.core import Core, commit, fold, get_conversation, load, retrying, written
+from supportflow.desk.telemetry import tell
 from supportflow.errors import Conflict, StoreUnavailable
 from supportflow.events import Announced, Event, Held
 from supportflow.flow import Program, Wait
 from supportflow.machine import decide, merge
-from supportflow.model import Command, Conversation, Receipt
+from supportflow.model import Announce, Command, Conversation, Receipt
 from supportflow.stores import (
     Changes,
     ChannelChange,
@@ -27,9 +28,16 @@ from supportflow.stores import (
 )
 from supportflow.text import storable
 
-__all__ = ["FINAL", "backoff", "plain_receipt", "row_of", "said", "settle"]
-
-_log = logging.getLogger("supportflow")
+__all__ = [
+    "FINAL",
+    "backoff",
+    "late_key",
+    "plain_receipt",
+    "row_of",
+    "said",
+    "settle",
+    "tell_alarm",
+]
 
 #: States of a row that nothing but a receipt changes any more.
 FINAL = frozenset({RowState.sent, RowState.failed, RowState.cancelled})
@@ -85,6 +93,15 @@ def row_of(claimed: Claimed) -> Row:
     return claimed.row
 
 
+def late_key(row: Row) -> str:
+    """Return what names the one alarm about a reply that is not final at its deadline.
+
+    Args:
+        row: A row of the reply.
+    """
+    return f"late:{row.posting.reply}"
+
+
 def settle(
     core: Core,
     claimed: Claimed,
@@ -96,7 +113,8 @@ def settle(
     """Commit the end of an attempt with everything that follows from it.
 
     A receipt always counts. Anything else counts only while the claim is still ours and
-    the row is not final.
+    the row is not final. Whoever was told that a reply is late is not told again when, after
+    its deadline, it is left to them; nor the other way round.
 
     Args:
         core: The desk's core.
@@ -115,14 +133,14 @@ def settle(
     proved = settlement.state is RowState.sent
 
     def attempt() -> Program[bool]:
-        row, stray = yield from _now(core, row_of(claimed), settlement)
+        row, stray, told = yield from _now(core, row_of(claimed), settlement)
         known = row is not None and row.state is RowState.sent
         if row is None or not (proved or _ours(row, claimed)):
             return False
         follow = _Followed()
         if row.posting.conversation is not None and commands and not known:
             before = yield from get_conversation(core, row.posting.conversation)
-            follow = _follow(core, before, commands, stray)
+            follow = _follow(core, before, commands, stray, told)
         changes = Changes(
             core.now(),
             conversations=follow.conversations,
@@ -130,17 +148,17 @@ def settle(
             settlements=(settlement,),
             holds=(*holds, *(HoldRows(e.reply, e.why) for e in follow.events if type(e) is Held)),
             channels=() if channel is None else (channel,),
-            once=_once(row, follow.events),
+            once=_once(row, follow.events, parked=_parks(core, row, settlement)),
         )
         yield from commit(core, changes)
-        _tell(row, settlement, follow.events)
+        _tell(core, row, settlement, follow.events)
         return True
 
     for left in reversed(range(_INSIST if proved else 1)):
         try:
             return (yield from retrying(attempt))
         except Conflict as error:
-            _log.warning("settle_conflict row=%s: %s", settlement.row, error)
+            tell(core.count, "settle_conflict", logging.WARNING, error, row=settlement.row)
         except StoreUnavailable:
             if not left:
                 raise
@@ -150,12 +168,23 @@ def settle(
 
 def _now(
     core: Core, row: Row, settlement: Settlement
-) -> Program[tuple[Row | None, Conversation | None]]:
-    """Return the row as it is now, and what a customer's early answer to it has opened."""
+) -> Program[tuple[Row | None, Conversation | None, bool]]:
+    """Return the row as it is now, and what a customer's early answer to it has opened.
+
+    And, of one that is left to a person after its deadline, whether they know that it is late.
+    """
     remote = settlement.receipt.id if settlement.receipt else None
     place = (row.posting.channel, remote or "")
-    loaded = yield from load(core, Wanted(rows=(row.id,), threads=(place,) if remote else ()))
-    return loaded.rows.get(row.id), loaded.threads.get(place)
+    late = (_alarm(row, late_key(row)),) if _parks(core, row, settlement) else ()
+    loaded = yield from load(
+        core, Wanted(rows=(row.id,), threads=(place,) if remote else (), once=late)
+    )
+    return loaded.rows.get(row.id), loaded.threads.get(place), bool(loaded.once)
+
+
+def _parks(core: Core, row: Row, settlement: Settlement) -> bool:
+    parked = settlement.state is RowState.unknown and bool(settlement.hold)
+    return parked and core.now() >= row.posting.deadline
 
 
 def _ours(row: Row, claimed: Claimed) -> bool:
@@ -172,11 +201,17 @@ class _Followed:
 
 
 def _follow(
-    core: Core, before: Conversation, commands: tuple[Command, ...], stray: Conversation | None
+    core: Core,
+    before: Conversation,
+    commands: tuple[Command, ...],
+    stray: Conversation | None,
+    told: bool,
 ) -> _Followed:
     after, events, now = before, list[Event](), core.now()
     for command in commands:
         decided = decide(after, command, now, rules=core.rules)
+        if told:
+            decided = tuple(e for e in decided if not isinstance(e, Announced))
         after = fold(core, after, decided)
         events += decided
     if not events:
@@ -201,25 +236,50 @@ def _change(
     return written(core, before.version, after, tuple(events))
 
 
-def _once(row: Row, events: tuple[Event, ...]) -> Mapping[str, str]:
-    prefix = f"alarm:{row.posting.conversation}"
-    return {f"{prefix}:{e.key}": "" for e in events if isinstance(e, Announced)}
+def _once(row: Row, events: tuple[Event, ...], *, parked: bool) -> Mapping[str, str]:
+    keys = [_alarm(row, e.key) for e in events if isinstance(e, Announced)]
+    if keys and parked:
+        keys.append(_alarm(row, late_key(row)))
+    return dict.fromkeys(keys, "")
 
 
-def _tell(row: Row, settlement: Settlement, events: tuple[Event, ...]) -> None:
+def _alarm(row: Row, key: str) -> str:
+    return f"alarm:{row.posting.conversation}:{key}"
+
+
+def _tell(core: Core, row: Row, settlement: Settlement, events: tuple[Event, ...]) -> None:
     level = logging.INFO if settlement.state is RowState.sent else logging.WARNING
-    _log.log(
+    posting = row.posting
+    tell(
+        core.count,
+        "outbox",
         level,
-        "outbox %s row=%s channel=%s conversation=%s attempt=%d%s",
-        settlement.state,
-        row.id,
-        row.posting.channel,
-        row.posting.conversation,
-        row.attempt,
-        f": {settlement.error}" if settlement.error else "",
+        settlement.error,
+        state=settlement.state,
+        row=row.id,
+        channel=posting.channel,
+        conversation=posting.conversation,
+        attempt=row.attempt,
     )
     for event in events:
         if isinstance(event, Announced):
-            _log.warning(
-                "alarm %s conversation=%s: %s", event.kind, row.posting.conversation, event.why
-            )
+            tell_alarm(core, event, posting.conversation)
+
+
+def tell_alarm(core: Core, announced: Announced | Announce, about: str | None) -> None:
+    """Tell operators that something must reach a person.
+
+    Args:
+        core: The desk's core.
+        announced: What.
+        about: The id of the conversation, or the stream.
+    """
+    tell(
+        core.count,
+        "alarm",
+        logging.WARNING,
+        announced.why,
+        kind=announced.kind,
+        about=about,
+        due=announced.due,
+    )

@@ -24,7 +24,9 @@ from typing import Any, Concatenate, Generic, ParamSpec, Self, TypedDict, TypeVa
 from supportflow.channels import PROTOCOL, Channel
 from supportflow.desk import accounts, commands, look
 from supportflow.desk import announce as alarms
+from supportflow.desk import check as checks
 from supportflow.desk import deliver as sends
+from supportflow.desk import health as vitals
 from supportflow.desk import intake as facts
 from supportflow.desk import poll as polls
 from supportflow.desk import receive as hooks
@@ -33,6 +35,7 @@ from supportflow.desk import resend as resends
 from supportflow.desk.core import Core
 from supportflow.desk.readers import AsyncReader, Reader
 from supportflow.desk.run import loops
+from supportflow.desk.telemetry import Count, tell
 from supportflow.errors import FlowError, InvalidValue
 from supportflow.etiquette import RULES as ETIQUETTE
 from supportflow.etiquette import Rule
@@ -45,16 +48,14 @@ from supportflow.triage import Classifier
 
 __all__ = ["AsyncDesk", "Desk", "Options"]
 
-_log = logging.getLogger("supportflow")
-
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 @contextmanager
-def _signals(stop: Callable[[], object]) -> Iterator[None]:
-    """Let SIGINT and SIGTERM stop a run; only the main thread may, and may ask for it."""
-    if threading.current_thread() is not threading.main_thread():
+def _signals(stop: Callable[[], object], wanted: bool) -> Iterator[None]:
+    """Let SIGINT and SIGTERM stop a run, once; Python lets the main thread alone take them."""
+    if not wanted or threading.current_thread() is not threading.main_thread():
         yield
         return
     kinds = (signal.SIGINT, signal.SIGTERM)
@@ -63,11 +64,13 @@ def _signals(stop: Callable[[], object]) -> Iterator[None]:
         yield
     finally:
         for kind, handler in zip(kinds, before, strict=True):
-            signal.signal(kind, handler)
+            # None: one that is not Python's own, which Python cannot put back.
+            signal.signal(kind, signal.SIG_DFL if handler is None else handler)
 
 
-def _late(name: str, deadline: float) -> None:
-    _log.error("stop %s did not end within %g seconds", name, deadline)
+def _late(core: Core, name: str, deadline: float) -> None:
+    why = f"it did not end within {deadline:g} seconds"
+    tell(core.count, "stop_late", logging.ERROR, why, loop=name)
 
 
 class Options(TypedDict, total=False):
@@ -79,6 +82,7 @@ class Options(TypedDict, total=False):
         etiquette: The rules that every outgoing text passes.
         classifier: Who reads what customers write; nobody by default.
         clock: Returns the time (aware); the computer's clock by default.
+        count: Counts what is told to operators: see `supportflow.desk.telemetry`.
     """
 
     policy: SLAPolicy
@@ -86,6 +90,7 @@ class Options(TypedDict, total=False):
     etiquette: Iterable[Rule]
     classifier: Classifier | None
     clock: Callable[[], datetime]
+    count: Count | None
 
 
 class Operation(Generic[P, T]):
@@ -153,6 +158,8 @@ class _Operations:
     poll = Operation(polls.poll)
     deliver = Operation(sends.deliver)
     resume = Operation(accounts.resume)
+    check = Operation(checks.check)
+    health = Operation(vitals.health)
     announce = Operation(alarms.announce)
 
     def __init__(
@@ -184,6 +191,7 @@ class _Operations:
             classifier,
             options.get("clock", utc_now),
             reader(classifier) if classifier is not None and slow else None,
+            options.get("count"),
         )
 
 
@@ -224,29 +232,47 @@ class Desk(_Operations):
         self._stopping = threading.Event()
         self._told: SimpleQueue[None] = SimpleQueue()  # reentrant, as a signal handler needs
 
-    def run(self, *, deadline: float = 30.0) -> None:
+    def run(self, *, deadline: float = 30.0, signals: bool = True) -> None:
         """Poll, send and announce until `stop` is called, or on SIGINT and SIGTERM.
 
         Every polling channel and every sender has a thread of its own. When told to stop,
         each ends the piece of work that it is at; what is not done is found by the next run.
+        A second signal meanwhile does what it did before `run`, which is to end the process.
+
+        It may run in any thread. Signals reach the main thread alone: elsewhere, and where a
+        web server has taken them, call `stop` when the server shuts down.
 
         Args:
             deadline: How long to wait for them, in seconds.
+            signals: False leaves SIGINT and SIGTERM to whoever has them, such as a web server.
+
+        Example:
+            >>> from supportflow import MemoryStore
+            >>> desk = Desk(MemoryStore())
+            >>> beside = threading.Thread(target=desk.run, kwargs={"signals": False})
+            >>> beside.start()  # when the web server starts
+            >>> desk.stop(); beside.join()  # when it shuts down
         """
         threads = [
             threading.Thread(target=run, args=(loop(), self._serve), name=name, daemon=True)
             for name, loop in loops(self._core).items()
         ]
-        with _signals(self.stop):
-            for thread in threads:
-                thread.start()
-            self._told.get()
+        try:
+            with _signals(self.stop, signals):
+                for thread in threads:
+                    thread.start()
+                self._told.get()
+        finally:
+            self._end([thread for thread in threads if thread.is_alive()], deadline)
+
+    def _end(self, threads: list[threading.Thread], deadline: float) -> None:
+        """Stop the threads of a run, also where an interruption ended it."""
         self._stopping.set()
         until = time.monotonic() + deadline
         for thread in threads:
             thread.join(max(0.0, until - time.monotonic()))
             if thread.is_alive():
-                _late(thread.name, deadline)
+                _late(self._core, thread.name, deadline)
         while not self._told.empty():
             self._told.get()
         if not any(thread.is_alive() for thread in threads):
@@ -325,14 +351,27 @@ class AsyncDesk(_Operations):
         self._transport = transport or AsyncTransport(clock=self._core.clock)
         self._stopping = asyncio.Event()
 
-    async def run(self, *, deadline: float = 30.0) -> None:
+    async def run(self, *, deadline: float = 30.0, signals: bool = True) -> None:
         """Poll, send and announce until `stop` is called, or on SIGINT and SIGTERM.
 
         Every polling channel and every sender is a task of its own. When told to stop,
         each ends the piece of work that it is at; what is not done is found by the next run.
+        Where a web server has taken the signals, or the loop is not the main thread's, call
+        `stop` when the server shuts down.
 
         Args:
             deadline: How long to wait for them, in seconds; then they are cancelled.
+            signals: False leaves SIGINT and SIGTERM to whoever has them, such as a web server.
+
+        Example:
+            >>> from supportflow import MemoryStore, threaded
+            >>> async def serving():
+            ...     async with AsyncDesk(threaded(MemoryStore())) as desk:
+            ...         beside = asyncio.create_task(desk.run(signals=False))
+            ...         await asyncio.sleep(0)  # the server serves
+            ...         desk.stop()
+            ...         await beside
+            >>> asyncio.run(serving())
         """
         tasks = [
             asyncio.create_task(arun(loop(), self._serve), name=name)
@@ -340,13 +379,13 @@ class AsyncDesk(_Operations):
         ]
         loop = asyncio.get_running_loop()
         try:
-            with _signals(lambda: loop.call_soon_threadsafe(self.stop)):
+            with _signals(lambda: loop.call_soon_threadsafe(self.stop), signals):
                 await self._stopping.wait()
         finally:
             self._stopping.set()
             _, late = await asyncio.wait(tasks, timeout=deadline)
             for task in late:
-                _late(task.get_name(), deadline)
+                _late(self._core, task.get_name(), deadline)
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             self._stopping.clear()

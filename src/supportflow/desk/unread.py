@@ -18,6 +18,7 @@ from supportflow.desk.core import (
     whole_log,
     written,
 )
+from supportflow.desk.telemetry import tell
 from supportflow.errors import NotFound
 from supportflow.events import Classified, Edited, Received, Recorded
 from supportflow.flow import Call, Program
@@ -26,8 +27,6 @@ from supportflow.model import Classify, Message, Reading, Unread
 from supportflow.stores import Changes
 
 __all__ = ["read_unread"]
-
-_log = logging.getLogger("supportflow")
 
 
 def read_unread(core: Core, limit: int) -> Program[int]:
@@ -50,7 +49,8 @@ def read_unread(core: Core, limit: int) -> Program[int]:
         try:
             reading = plain_reading((yield Call(core.reader, "read", (message,))))
         except Exception as error:  # noqa: BLE001  # a user's code must not stop the desk
-            _log.warning("unread conversation=%s: %s", conversation, type(error).__name__)
+            why = type(error).__name__
+            tell(core.count, "unread", logging.WARNING, why, conversation=conversation)
             continue
         except BaseException:
             core.backlog.appendleft(waiting)

@@ -137,11 +137,11 @@ def decide(
 
 
 _RESOLVED = State.resolved
-_received, _queued, _told = maker(Received), maker(Queued), maker(Told)
+_opening, _received, _queued, _told = maker(Opened), maker(Received), maker(Queued), maker(Told)
 
 
 def _opened(conversation: Conversation, what: Input) -> Opened:
-    return Opened(
+    return _opening(
         conversation.opened_at,
         conversation.channel,
         conversation.thread,

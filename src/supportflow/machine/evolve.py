@@ -53,6 +53,7 @@ from supportflow.model import (
     RemovedBy,
     State,
 )
+from supportflow.model.conversation import made_of
 from supportflow.model.quick import maker
 from supportflow.sla.clock import insert
 
@@ -82,12 +83,9 @@ def evolve(conversation: Conversation, event: Event, rules: Rules = RULES) -> Co
     core = conversation.progress
     if fields["progress"] is core:
         fields["progress"] = _progress(core.state, core.version + 1, core.since)
-    after = _new(Conversation)
-    _set(after, "__dict__", fields)
-    return after
+    return made_of(fields)
 
 
-_new, _set = object.__new__, object.__setattr__
 _progress, _mark, _pending = maker(Progress), maker(Mark), maker(Pending)
 _ASKED, _TOLD = Marked.asked, Marked.told
 _RESOLVED = State.resolved

@@ -43,7 +43,7 @@ def ask(f: Fields, c: Conversation, mark: Mark, rules: Rules) -> None:
         f["playbook"], f["waiting_since"] = book, at
         return
     if c.playbook != book:
-        f["playbook"] = stricter(c.playbook, book, rules.playbooks)
+        f["playbook"] = stricter(c.playbook, book, rules.playbooks) if c.playbook else book
     if c.waiting_since is None:
         f["waiting_since"] = at
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import attrs
 
@@ -18,6 +18,7 @@ from supportflow.model import (
     Step,
     conversation_id,
 )
+from supportflow.model.conversation import made_of, replace
 from supportflow.model.quick import maker
 from supportflow.playbook import PLAYBOOKS, STANDARD, Playbook, find_playbook, playbook_for
 from supportflow.sla.clock import RESPONDERS
@@ -113,18 +114,25 @@ def blank(
         previous: The conversation that it continues.
         bystander_of: The conversation of the thread's first customer, for a third person.
     """
-    return Conversation(
-        conversation_id(channel, thread, customer, number),
-        channel,
-        thread,
-        customer,
-        number,
-        at,
-        Progress(State.received, 0, at),
-        "",
+    return replace(
+        _BLANK,
+        id=conversation_id(channel, thread, customer, number),
+        channel=channel,
+        thread=thread,
+        customer=customer,
+        number=number,
+        opened_at=at,
+        progress=_progress(State.received, 0, at),
         previous=previous,
         bystander_of=bystander_of,
     )
+
+
+_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+_NOBODY = Conversation("", "", "", "", 0, _NEVER, Progress(State.received, 0, _NEVER), "")
+#: With its fields in a dict of its own: one that shares its keys with those of other instances,
+#: as `__init__` makes it, is read more slowly, and so is every copy of it.
+_BLANK = made_of({field.name: getattr(_NOBODY, field.name) for field in attrs.fields(Conversation)})
 
 
 def belongs(

@@ -19,6 +19,7 @@ __all__ = [
     "Pending",
     "Progress",
     "conversation_id",
+    "made_of",
     "parse_conversation_id",
     "replace",
 ]
@@ -155,9 +156,25 @@ class Conversation:
         answers twice; held ones do not.
         """
         since = self.waiting_since
-        if since is None:
-            return False
+        if since is None or not self.pending:
+            return since is not None
         return not any(not p.held and p.covers and p.covers >= since for p in self.pending)
+
+
+class _Open:
+    """Become a conversation once its fields are there: see `maker`, which does it with slots."""
+
+
+def made_of(fields: dict[str, Any]) -> Conversation:
+    """Return a conversation that has these fields, and takes the dict for its own.
+
+    Args:
+        fields: All fields by name, already valid.
+    """
+    made: Any = _Open()
+    made.__dict__ = fields
+    made.__class__ = Conversation
+    return made  # type: ignore[no-any-return]  # it is one by now
 
 
 def replace(conversation: Conversation, **changes: Any) -> Conversation:
@@ -167,9 +184,7 @@ def replace(conversation: Conversation, **changes: Any) -> Conversation:
         conversation: Any conversation.
         changes: Fields by name, already valid.
     """
-    copy = object.__new__(Conversation)
-    object.__setattr__(copy, "__dict__", conversation.__dict__ | changes)
-    return copy
+    return made_of(conversation.__dict__ | changes)
 
 
 def _part(text: str) -> str:
@@ -191,6 +206,9 @@ def conversation_id(channel: str, thread: str, customer: str, number: int = 0) -
         >>> conversation_id("mastodon:shop", "109", "ola@example.social")
         'mastodon%3Ashop/109/ola%40example.social#0'
     """
+    plain = f"{channel}{thread}{customer}"
+    if plain.isalnum() and plain.isascii():  # mostly: one look instead of three
+        return f"{channel}/{thread}/{customer}#{number}"
     return f"{_part(channel)}/{_part(thread)}/{_part(customer)}#{number}"
 
 

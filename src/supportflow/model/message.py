@@ -53,7 +53,7 @@ class Attachment:
     name: str = ""
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Message:
     """Hold one message as its platform gave it.
 
@@ -102,7 +102,7 @@ class Message:
         return (self.channel, self.kind, self.id)
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Inbound:
     """Report words from somebody else.
 
@@ -115,7 +115,7 @@ class Inbound:
     backfill: bool = False
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Outbound:
     """Report words of our own account, as the platform shows them.
 

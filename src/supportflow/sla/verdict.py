@@ -177,12 +177,13 @@ def _moments(
 def _is_history(conversation: Conversation) -> bool:
     """Return whether everything is backfill, which importers need to know quickly."""
     base = conversation.base
-    return (
-        all(mark.backfill for mark in conversation.marks)
-        and all(mark.backfill for mark in base.asks)
-        and all(clock.backfill for clock in base.promises)
-        and (base.began is None or base.backfill)
-    )
+    if base.began is not None and not base.backfill:
+        return False
+    for source in (conversation.marks, base.asks, base.promises):
+        for each in source:  # type: Mark | Clock
+            if not each.backfill:
+                return False
+    return True
 
 
 def next_due(
@@ -198,7 +199,7 @@ def next_due(
         policy: What is owed.
         playbooks: The playbooks in use.
     """
-    return min((moment[0] for moment in _moments(conversation, policy, playbooks)), default=None)
+    return min([moment[0] for moment in _moments(conversation, policy, playbooks)], default=None)
 
 
 def alarms(

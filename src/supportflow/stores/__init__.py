@@ -40,6 +40,7 @@ __all__ = [
     "Loaded",
     "Messages",
     "Outbox",
+    "Paged",
     "Position",
     "Posting",
     "Quarantine",
@@ -51,8 +52,10 @@ __all__ = [
     "RowState",
     "Settlement",
     "Store",
+    "StoreVitals",
     "Stored",
     "ThreadHead",
+    "Vitals",
     "Wanted",
     "Work",
     "WorkKind",
@@ -83,7 +86,7 @@ class Direction(StrEnum):
     note = "note"
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Stored:
     """Hold a message, or one revision of it, as the store keeps it.
 
@@ -280,7 +283,7 @@ class Quarantined:
     replayed_at: datetime | None = None
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Written:
     """Ask a commit to write one conversation.
 
@@ -609,7 +612,45 @@ class Quarantine:
     after: str | None = None
 
 
-Query: TypeAlias = Conversations | Messages | Outbox | Quarantine
+@attrs.frozen
+class Vitals:
+    """Ask a store how it is: nothing in the answer takes longer the more is stored."""
+
+
+#: What is found page by page.
+Paged: TypeAlias = Conversations | Messages | Outbox | Quarantine
+Query: TypeAlias = Paged | Vitals
+
+
+@attrs.frozen
+class StoreVitals:
+    """Hold how a store is, and how far behind its workers are.
+
+    Args:
+        now: The store's own time.
+        schema: The number of its newest migration; 0 for a store that needs none.
+        pending: How many outbox rows wait to be sent and are not held.
+        pending_since: Since when the first of them has been due.
+        unknown: How many rows may or may not have been posted.
+        unknown_since: When the first of them was sent.
+        held: How many rows wait for a person.
+        overdue: How many rows are not final although their deadline is over.
+        due_since: Since when a clock has needed somebody and nobody looked.
+        unanswered_since: Since when the customer who has waited longest has waited.
+        quarantined: How many items could not be read, and were not replayed.
+    """
+
+    now: datetime
+    schema: int = 0
+    pending: int = 0
+    pending_since: datetime | None = None
+    unknown: int = 0
+    unknown_since: datetime | None = None
+    held: int = 0
+    overdue: int = 0
+    due_since: datetime | None = None
+    unanswered_since: datetime | None = None
+    quarantined: int = 0
 
 
 @attrs.frozen
@@ -622,6 +663,7 @@ class Results:
         rows: For `Outbox`.
         quarantined: For `Quarantine`.
         after: What to pass to get the next page; None if this was the last.
+        vitals: For `Vitals`.
     """
 
     conversations: tuple[Conversation, ...] = ()
@@ -629,6 +671,7 @@ class Results:
     rows: tuple[Row, ...] = ()
     quarantined: tuple[Quarantined, ...] = ()
     after: str | None = None
+    vitals: StoreVitals | None = None
 
 
 class Store(Protocol):

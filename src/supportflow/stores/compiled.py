@@ -22,7 +22,7 @@ import attrs
 
 from supportflow.model import Secret
 
-__all__ = ["joined", "reader", "writer"]
+__all__ = ["reader", "writer"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -50,20 +50,6 @@ def _revealed(value: Mapping[str, Secret]) -> str:
 
 def _hidden(value: dict[str, str]) -> Mapping[str, Secret]:
     return MappingProxyType({name: Secret(text) for name, text in value.items()})
-
-
-def joined(head: str, text: str) -> str:
-    """Return the JSON text of an object with another field in front.
-
-    Args:
-        head: The object as far as that field, without the closing brace.
-        text: The object's own JSON text.
-
-    Example:
-        >>> joined('{"v":1', '{"id":"109"}'), joined('{"v":1', "{}")
-        ('{"v":1,"id":"109"}', '{"v":1}')
-    """
-    return f"{head},{text[1:]}" if len(text) > 2 else head + text[1:]
 
 
 def _array(value: Any) -> list[Any]:
@@ -162,12 +148,11 @@ def _choice(kinds: tuple[Any, ...], names: dict[str, Any]) -> _Form:
 
 def _union(kinds: tuple[type, ...], names: dict[str, Any]) -> _Form:
     """Write the class's name among the fields, as `is`, which is no field's name."""
-    writers = {kind: (f'{{"is":"{kind.__name__}"', writer(kind)) for kind in kinds}
+    writers = {kind: writer(kind, f'{{"is":"{kind.__name__}"') for kind in kinds}
     readers = {kind.__name__: reader(kind) for kind in kinds}
 
     def write(value: object) -> str:
-        head, fields = writers[value.__class__]
-        return joined(head, fields(value))
+        return writers[value.__class__](value)
 
     def read(fields: dict[str, Any]) -> object:
         return readers[fields.pop("is")](fields)
@@ -207,27 +192,34 @@ def _unless_default(default: object, names: dict[str, Any]) -> str:
 
 
 @cache
-def writer(kind: type) -> Callable[[Any], str]:
+def writer(kind: type, head: str = "") -> Callable[[Any], str]:
     """Return a function that writes instances of a class as JSON objects.
 
     Fields that hold their default are left out; instants are whole microseconds since 1970.
 
     Args:
         kind: An attrs class whose fields have types that have a form here.
+        head: Another field in front, as the object goes without its closing brace.
+
+    Example:
+        >>> from supportflow.model import ChannelState
+        >>> writer(ChannelState, '{"v":1')(ChannelState("mastodon"))
+        '{"v":1,"channel":"mastodon"}'
     """
-    names, hints = dict(_NAMES), get_type_hints(kind)
-    always, sometimes, head = [], [], ""
+    names, hints = dict(_NAMES) | {"head": head}, get_type_hints(kind)
+    always, sometimes, fields = [], [], ""
     for place, field in enumerate(attrs.fields(kind)):
         write, _ = _form(hints[field.name], names)
         if field.default is attrs.NOTHING:
             always += [f"x = value.{field.name}", f"t{place} = {write.format('x')}"]
-            head += f',"{field.name}":{{t{place}}}'
+            fields += f',"{field.name}":{{t{place}}}'
         else:
             there = _unless_default(_default(field), names)
             line = f"""if {there}: text += ',"{field.name}":' + {write.format("x")}"""
             sometimes += [f"x = value.{field.name}", line]
-    lines = ["def code(value):", *always, f"text = f'{head}'", *sometimes]
-    return _compiled([*lines, "return '{' + text[1:] + '}'"], kind, names)  # type: ignore[no-any-return]
+    lines = ["def code(value):", *always, f"text = f'{{head}}{fields}'", *sometimes]
+    end = "return text + '}'" if head else "return '{' + text[1:] + '}'"
+    return _compiled([*lines, end], kind, names)  # type: ignore[no-any-return]
 
 
 @cache

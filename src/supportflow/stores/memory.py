@@ -73,7 +73,7 @@ class MemoryStore:
     def find(self, query: Query) -> Results:
         """See `Store.find`."""
         with self._tables.transaction():
-            return find(self._tables, query)
+            return find(self._tables, query, self._now())
 
     def log(
         self, after: Position = 0, conversation: str | None = None, limit: int = 1000

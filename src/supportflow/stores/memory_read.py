@@ -18,13 +18,17 @@ from supportflow.stores import (
     Loaded,
     Messages,
     Outbox,
+    Paged,
     Position,
     Quarantine,
     Quarantined,
     Query,
     Results,
     Row,
+    RowState,
     Stored,
+    StoreVitals,
+    Vitals,
     Wanted,
 )
 from supportflow.stores.erasure import message_hash
@@ -117,12 +121,13 @@ def _skeletons(tables: Tables, wanted: Wanted) -> dict[str, int]:
     return dict(Counter(skeleton for skeleton in went_out if skeleton is not None))
 
 
-def find(tables: Tables, query: Query) -> Results:
+def find(tables: Tables, query: Query, now: datetime) -> Results:
     """Return one page of what matches.
 
     Args:
         tables: Where.
         query: What.
+        now: The store's time.
 
     Raises:
         InvalidValue: If `limit` is under 1 or `after` is not from a page before.
@@ -141,10 +146,40 @@ def find(tables: Tables, query: Query) -> Results:
         case Quarantine():
             items, after = _page(query, _quarantined(tables, query))
             return Results(quarantined=items, after=after)
+        case Vitals():
+            return Results(vitals=_vitals(tables, now))
+
+
+def _vitals(tables: Tables, now: datetime) -> StoreVitals:
+    rows = [tables.rows[name] for name in tables.open]
+    pending = [r for r in rows if r.state is RowState.pending and r.posting.hold is None]
+    unknown = [r for r in rows if r.state is RowState.unknown]
+    kept = tables.conversations.values()
+    waiting = [
+        k.conversation.waiting_since for k in kept if k.conversation.unanswered and not k.erased
+    ]
+    due = [k.next_due_at for k in kept]
+    return StoreVitals(
+        now,
+        pending=len(pending),
+        pending_since=_first([r.posting.not_before for r in pending], now),
+        unknown=len(unknown),
+        unknown_since=_first([r.first_sent_at for r in unknown]),
+        held=sum(r.posting.hold is not None for r in rows),
+        overdue=sum(r.posting.deadline < now for r in rows),
+        due_since=_first(due, now),
+        unanswered_since=_first(waiting),
+        quarantined=sum(item.replayed_at is None for item in tables.quarantine.values()),
+    )
+
+
+def _first(times: Iterable[datetime | None], until: datetime | None = None) -> datetime | None:
+    known = (at for at in times if at is not None and (until is None or at <= until))
+    return min(known, default=None)
 
 
 def _page(
-    query: Query, found: Iterable[tuple[tuple[Any, ...], V]]
+    query: Paged, found: Iterable[tuple[tuple[Any, ...], V]]
 ) -> tuple[tuple[V, ...], str | None]:
     """Return the next values by their sort keys, and the last one's key as text."""
     if query.limit < 1:

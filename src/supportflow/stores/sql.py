@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import attrs
@@ -37,11 +38,14 @@ class Statement:
         sql: Its text, with `?` for every parameter.
         params: The parameters; for `many` a sequence of them.
         many: True to execute it once for each of `params`.
+        counted: For `many`: True if the program looks at `Result.changed`; otherwise a driver
+            may send it together with what follows.
     """
 
     sql: str
     params: Sequence[Any] = ()
     many: bool = False
+    counted: bool = False
 
 
 @attrs.frozen
@@ -62,7 +66,7 @@ class Result(NamedTuple):
 
     Args:
         rows: What it returned.
-        changed: How many rows it changed, over all of `many`.
+        changed: How many rows it changed, over all of `many` if these are `counted`.
     """
 
     rows: list[tuple[Any, ...]]
@@ -97,6 +101,7 @@ class Dialect:
     fresh_ids: str
 
 
+@lru_cache(4096)  # the same instant stands in several columns
 def micros(at: datetime) -> int:
     """Return whole microseconds since 1970.
 

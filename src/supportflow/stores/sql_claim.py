@@ -78,10 +78,10 @@ def _send(
     cases = "CASE e.channel" + " WHEN ? THEN ?" * len(spans) + " ELSE ? END" if spans else "?"
     found = yield Statement(
         "SELECT o.number, o.attempt FROM outbox AS o"
-        " LEFT JOIN channel AS a ON a.name = o.channel"
         " WHERE o.settled_at IS NULL AND o.state = 'pending' AND o.not_before <= ?"
         f" AND o.hold IS NULL AND o.channel IN (SELECT value FROM {dialect.each})"
-        " AND coalesce(a.needs_auth, '') = '' AND coalesce(a.paused_until, 0) <= ?"
+        " AND NOT EXISTS (SELECT 1 FROM channel AS a WHERE a.name = o.channel"
+        " AND (a.needs_auth <> '' OR a.paused_until > ?))"
         " AND NOT EXISTS (SELECT 1 FROM outbox AS e"
         " WHERE e.settled_at IS NULL AND e.stream = o.stream AND e.seq < o.seq"
         f" AND (e.state <> 'unknown' OR e.first_sent_at > ? - {cases}))"

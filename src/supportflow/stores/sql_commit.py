@@ -121,14 +121,15 @@ def _inserted(new: Sequence[Written], ids: Mapping[str, int]) -> Statement:
     )
     rows = [
         (
-            *conversation_columns(w),
-            ids[w.after.id],
-            w.after.id.rpartition("#")[0],
-            w.after.number,
-            w.after.channel,
-            w.after.customer,
+            *conversation_columns(written),
+            ids[after.id],
+            after.id.rpartition("#")[0],
+            after.number,
+            after.channel,
+            after.customer,
         )
-        for w in new
+        for written in new
+        for after in (written.after,)
     ]
     return Statement(sql, rows, many=True)
 
@@ -140,7 +141,7 @@ def _updated(old: Sequence[Written], ids: Mapping[str, int]) -> Statement:
         " WHERE id = ? AND version = ?"
     )
     rows = [(*conversation_columns(w), ids[w.after.id], w.before) for w in old]
-    return Statement(sql, rows, many=True)
+    return Statement(sql, rows, many=True, counted=True)
 
 
 def _events(changes: Changes, ids: Mapping[str, int]) -> Iterable[tuple[Any, ...]]:
@@ -187,13 +188,21 @@ def _channels(dialect: Dialect, changes: Sequence[ChannelChange]) -> Program[Non
     if not changes:
         return
     names = sorted({change.channel for change in changes})
+    array = dialect.array(names)
+    if dialect.lock:  # what is not there cannot be locked, and two would write it at once
+        yield Statement(
+            f"INSERT INTO channel (name) SELECT value FROM {dialect.each} WHERE true"
+            " ORDER BY value ON CONFLICT (name) DO NOTHING",
+            [(array,)],
+            many=True,
+        )
     found = yield Statement(
-        "SELECT name, state FROM channel WHERE state IS NOT NULL"
-        f" AND name IN (SELECT value FROM {dialect.each}) ORDER BY name{dialect.lock}",
-        (dialect.array(names),),
+        "SELECT name, state FROM channel"
+        f" WHERE name IN (SELECT value FROM {dialect.each}) ORDER BY name{dialect.lock}",
+        (array,),
     )
     states = {name: ChannelState(name) for name in names}
-    states |= {name: decode(ChannelState, text) for name, text in found.rows}
+    states |= {name: decode(ChannelState, text) for name, text in found.rows if text}
     for change in changes:
         states[change.channel] = change.applied_to(states[change.channel])
     yield Statement(

@@ -65,10 +65,11 @@ def erase(dialect: Dialect, customer: CustomerRef) -> Program[None]:
 
 def _outbox(dialect: Dialect, plan: Erasure, theirs: Mapping[int, Conversation]) -> Program[None]:
     customer = plan.customer
+    lock = dialect.lock and f"{dialect.lock} OF o"  # not what is joined, which may be nothing
     found = yield Statement(
         f"SELECT o.number, o.conversation, {OUTBOX_COLUMNS} FROM {OUTBOX_TABLES}"
         f" WHERE o.conversation IN (SELECT value FROM {dialect.each_id})"
-        f" OR (o.channel = ? AND {dialect.within}(o.body, ?) > 0) ORDER BY o.number{dialect.lock}",
+        f" OR (o.channel = ? AND {dialect.within}(o.body, ?) > 0) ORDER BY o.number{lock}",
         (
             dialect.array(list(theirs)),
             customer.channel,

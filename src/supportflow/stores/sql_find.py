@@ -14,10 +14,12 @@ from supportflow.stores import (
     Conversations,
     Messages,
     Outbox,
+    Paged,
     Position,
     Quarantine,
     Query,
     Results,
+    Vitals,
 )
 from supportflow.stores.codec import decode
 from supportflow.stores.erasure import FINAL
@@ -36,6 +38,7 @@ from supportflow.stores.sql_rows import (
     row_of,
     stored_of,
 )
+from supportflow.stores.sql_vitals import vitals
 
 __all__ = ["find", "log"]
 
@@ -83,6 +86,8 @@ def find(dialect: Dialect, query: Query) -> Program[Results]:
     Raises:
         InvalidValue: If `limit` is under 1 or `after` is not from a page before.
     """
+    if isinstance(query, Vitals):
+        return Results(vitals=(yield from vitals(dialect)))
     if query.limit < 1:
         raise InvalidValue(f"limit is {query.limit}; a page holds at least 1")
     select = _select(dialect, query)
@@ -92,7 +97,7 @@ def find(dialect: Dialect, query: Query) -> Program[Results]:
     return _results(query, [row[2:] for row in page], after)
 
 
-def _select(dialect: Dialect, query: Query) -> _Select:
+def _select(dialect: Dialect, query: Paged) -> _Select:
     match query:
         case Conversations():
             return _conversations(dialect, query)
@@ -104,7 +109,7 @@ def _select(dialect: Dialect, query: Query) -> _Select:
             return _quarantine(dialect, query)
 
 
-def _results(query: Query, rows: Sequence[Sequence[Any]], after: str | None) -> Results:
+def _results(query: Paged, rows: Sequence[Sequence[Any]], after: str | None) -> Results:
     match query:
         case Conversations():
             found = tuple(decode(Conversation, snapshot) for (snapshot,) in rows)
@@ -183,18 +188,27 @@ def _quarantine(dialect: Dialect, query: Quarantine) -> _Select:
     return select
 
 
-def log(after: Position, conversation: str | None, limit: int) -> Program[list[Recorded]]:
+def log(
+    after: Position, conversation: str | None, limit: int, until: Position | None = None
+) -> Program[list[Recorded]]:
     """Return events after a position.
 
     Args:
         after: The position.
         conversation: Of this conversation only.
         limit: How many at most.
+        until: Up to this position only; None for all.
     """
     of_one = "" if conversation is None else " AND c.head = ? AND c.number = ?"
+    upto = "" if until is None else " AND e.position <= ?"
     found = yield Statement(
         f"SELECT {EVENT_COLUMNS} FROM {EVENT_TABLES}"
-        f" WHERE e.position > ?{of_one} ORDER BY e.position LIMIT ?",
-        (after, *(() if conversation is None else split_id(conversation)), limit),
+        f" WHERE e.position > ?{of_one}{upto} ORDER BY e.position LIMIT ?",
+        (
+            after,
+            *(() if conversation is None else split_id(conversation)),
+            *(() if until is None else (until,)),
+            limit,
+        ),
     )
     return list(map(recorded_of, found.rows))

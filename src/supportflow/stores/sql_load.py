@@ -161,6 +161,7 @@ def foretold(dialect: Dialect, keys: Iterable[MessageKey]) -> Program[list[Remov
     sql = (
         f"SELECT {REMOVAL_COLUMNS} FROM removal WHERE channel = ? AND kind = ?"
         f" AND external_id IN (SELECT value FROM {dialect.each})"
+        " AND EXISTS (SELECT 1 FROM removal)"  # mostly there is none, and no id is looked up
     )
     for (channel, kind), ids in by_kind(keys).items():
         found = yield Statement(sql, (channel, kind, dialect.array(ids)))

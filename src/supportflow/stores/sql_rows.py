@@ -80,7 +80,7 @@ def conversation_columns(written: Written) -> tuple[Any, ...]:
     after = written.after
     return (
         after.progress.version,
-        after.progress.state.value,
+        after.progress.state._value_,  # `value` is a property, and slow
         micros(after.opened_at),
         optional_micros(after.waiting_since) if after.unanswered else None,
         optional_micros(written.next_due_at),
@@ -105,14 +105,14 @@ def message_columns(stored: Stored, conversation: int | None) -> tuple[Any, ...]
         message.id,
         stored.revision,
         conversation,
-        stored.direction.value,
+        stored.direction._value_,
         micros(message.at),
         author.id,
         author.name,
         author.handle,
         message.thread,
         message.parent,
-        message.visibility.value,
+        message.visibility._value_,
         message.language,
         message.permalink,
         stored.skeleton,

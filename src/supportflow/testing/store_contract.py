@@ -16,6 +16,7 @@ from supportflow.testing.store_pages import PageContract
 from supportflow.testing.store_reconcile import ReconcileContract
 from supportflow.testing.store_settling import SettlingContract
 from supportflow.testing.store_texts import TextContract
+from supportflow.testing.store_vitals import VitalsContract
 from supportflow.testing.store_writers import Factory, ProcessContract, WriterContract
 
 __all__ = ["SharedStoreContract", "StoreContract"]
@@ -30,6 +31,7 @@ class StoreContract(
     SettlingContract,
     ReconcileContract,
     ErasureContract,
+    VitalsContract,
     WriterContract,
 ):
     """Prove that a store keeps its promises; name your subclass `Test…` and override `store`.

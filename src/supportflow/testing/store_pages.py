@@ -17,8 +17,8 @@ from supportflow.stores import (
     Direction,
     Messages,
     Outbox,
+    Paged,
     Quarantine,
-    Query,
     Results,
     RowState,
     Settlement,
@@ -41,7 +41,7 @@ from supportflow.testing.store_samples import (
 __all__ = ["PageContract"]
 
 
-def _pages(store: Store, query: Query) -> Iterator[Results]:
+def _pages(store: Store, query: Paged) -> Iterator[Results]:
     """Yield page after page of a query, to a bound: a store that never ends is found out."""
     for _ in range(100):
         page = store.find(query)
@@ -87,7 +87,7 @@ def _quarantined(name: str, minute: float) -> dict[str, Any]:
 
 
 #: Queries that are paged, and how to write something that they find.
-PAGED: dict[str, tuple[Query, Callable[[str, float], dict[str, Any]]]] = {
+PAGED: dict[str, tuple[Paged, Callable[[str, float], dict[str, Any]]]] = {
     "all conversations": (Conversations(limit=3), _conversation),
     "the unanswered": (Conversations(unanswered=True, limit=3), _conversation),
     "the due": (Conversations(due_before=at(999), limit=3), _due),
@@ -119,7 +119,7 @@ class PageContract:
         assert there == [one for one in there if any(one in name for name in seen)]
 
     @pytest.mark.parametrize("query", [Conversations(), Messages(), Outbox(), Quarantine()])
-    def test_bad_pages_are_refused(self, store: Store, query: Query) -> None:
+    def test_bad_pages_are_refused(self, store: Store, query: Paged) -> None:
         """A limit under 1 and a cursor that is none say so instead of finding nothing."""
         store.commit(batch(opened()))
         for wrong in ({"limit": 0}, {"limit": -1}, {"after": "nonsense"}, {"after": ""}):
