@@ -146,6 +146,73 @@ def test_nobody_listening_means_not_sent(send: Callable[..., Response]) -> None:
     assert caught.value.sent is False
 
 
+def test_an_unknown_name_means_not_sent(
+    send: Callable[..., Response], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no address is found, there was nobody to send anything to (RELIABILITY 2.3, row 1)."""
+
+    def unknown(*_args: object, **_options: object) -> object:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(TransportError, match="ConnectError") as caught:
+        send(post("https://nobody.example.com/"))
+    assert caught.value.sent is False
+
+
+class NoTls(Server):
+    """Answer whoever wants to encrypt in the clear."""
+
+    def _answer(self, peer: socket.socket) -> None:
+        self.heads.append(peer.recv(65536))
+        peer.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+
+def test_a_failed_handshake_means_not_sent(send: Callable[..., Response]) -> None:
+    """Before TLS stands, no byte of a request has left (RELIABILITY 2.3, row 1)."""
+    server = NoTls()
+    try:
+        with pytest.raises(TransportError, match="ConnectError") as caught:
+            send(post(server.url.replace("http:", "https:")))
+    finally:
+        server.close()
+    assert caught.value.sent is False
+    assert 0 < len(server.heads)
+    assert not [head for head in server.heads if b"words" in head]
+
+
+@pytest.mark.parametrize(
+    ("error", "sent"),
+    [
+        (httpx.ConnectError, False),
+        (httpx.ConnectTimeout, False),
+        (httpx.PoolTimeout, False),
+        (httpx.ProxyError, False),
+        (httpx.LocalProtocolError, False),
+        (httpx.UnsupportedProtocol, False),
+        (httpx.WriteTimeout, None),
+        (httpx.WriteError, None),
+        (httpx.ReadError, None),
+        (httpx.CloseError, None),
+        (httpx.RemoteProtocolError, None),
+        (httpx.ReadTimeout, True),
+    ],
+)
+def test_every_error_says_whether_bytes_may_have_left(
+    error: type[httpx.HTTPError], sent: bool | None
+) -> None:
+    """Certain only where httpx is; every doubt is one of ours (RELIABILITY 2.3, rows 1 and 6)."""
+
+    def fail(request: httpx.Request) -> httpx.Response:
+        raise error("no", request=request)
+
+    carrier = Transport(httpx.Client(transport=httpx.MockTransport(fail)), sleep=lambda _: None)
+    with pytest.raises(TransportError, match=error.__name__) as caught:
+        carrier.send(post("https://example.com/"))
+    carrier.close()
+    assert sent is caught.value.sent
+
+
 def test_an_unusable_url_means_not_sent(send: Callable[..., Response]) -> None:
     """What cannot be a request is ours to know before any byte leaves."""
     with pytest.raises(TransportError) as caught:

@@ -1,6 +1,7 @@
 """Prove that a user's classifier is asked for so long and no longer, and left behind if it hangs."""
 
 import asyncio
+import inspect
 import threading
 
 import pytest
@@ -81,6 +82,31 @@ def test_an_event_loop_takes_both():
             await AsyncReader(Classifier(fails)).read("message")
 
     asyncio.run(both())
+
+
+def test_a_coroutine_that_comes_too_late_is_closed():
+    """An asynchronous classifier whose thread was slow to begin leaves nothing that never ran."""
+    go_on, made = threading.Event(), []
+
+    class Late:
+        def read(self, message):
+            go_on.wait()
+            made.append(self.reading())
+            return made[0]
+
+        async def reading(self):
+            raise AssertionError("nobody waits for it")
+
+    async def impatient():
+        with pytest.raises(TimeoutError):
+            await AsyncReader(Late(), patience=0.01).read("message")
+
+    asyncio.run(impatient())
+    go_on.set()
+    for thread in threading.enumerate():
+        if thread.name == "classify":
+            thread.join()
+    assert inspect.CORO_CLOSED == inspect.getcoroutinestate(made[0])
 
 
 def test_on_an_event_loop_patience_ends_too():

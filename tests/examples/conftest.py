@@ -1,16 +1,27 @@
 """Run the scripts in examples/ as their readers do: in a process of their own, from anywhere."""
 
 import importlib.util
+import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """Give the log back as it was: a script that runs in this process sets it up for itself."""
+    log = logging.getLogger("supportflow")
+    before = log.level, log.propagate
+    yield
+    log.setLevel(before[0])
+    log.propagate = before[1]
 
 
 @pytest.fixture

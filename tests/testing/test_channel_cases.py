@@ -40,6 +40,25 @@ def test_a_request_without_an_answer_fails_the_test():
         drive(asking(2), [Response(200)])
 
 
+def yielding(value: object):
+    """Yield something."""
+    yield value
+
+
+@pytest.mark.parametrize(
+    ("flow", "why"),
+    [
+        (7, "int is no flow; write the method with yield"),
+        (yielding(7), "yielded int, not a Request$"),
+        (yielding(asking(1)), "yielded generator, not a Request; write 'yield from'"),
+    ],
+)
+def test_what_is_no_flow_is_said_plainly(flow, why):
+    """The two mistakes that everybody makes once: no yield at all, and yield for yield from."""
+    with pytest.raises(AssertionError, match=why):
+        drive(flow, [Response(200)])
+
+
 @pytest.mark.parametrize(
     ("url", "expected"),
     [

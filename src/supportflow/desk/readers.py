@@ -85,6 +85,17 @@ class AsyncReader(_Asking):
         Raises:
             TimeoutError: If it takes too long.
         """
-        async with asyncio.timeout(self._patience):
-            found = await asyncio.wrap_future(self._ask(message))
-            return await found if inspect.isawaitable(found) else found
+        asked = self._ask(message)
+        try:
+            async with asyncio.timeout(self._patience):
+                found = await asyncio.wrap_future(asked)
+                return await found if inspect.isawaitable(found) else found
+        except BaseException:
+            asked.add_done_callback(_unheard)
+            raise
+
+
+def _unheard(asked: Future[Any]) -> None:
+    """Close what an asynchronous classifier began and nobody will await."""
+    if asked.exception() is None and inspect.iscoroutine(asked.result()):
+        asked.result().close()
