@@ -14,7 +14,7 @@ CORE := src/supportflow/machine/*,src/supportflow/playbook.py,src/supportflow/fl
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .SUFFIXES:
-.PHONY: help demo test lint types docs bench format clean
+.PHONY: help demo test lint types docs bench prove format clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,10 @@ docs: .venv/.ready-docs ## Build the documentation into docs/_build/html
 bench: .venv/.ready-bench ## Measure the speed beside a named floor and the peers
 	@echo "Measuring (takes some minutes) ..."
 	@$(BIN)/python tests/benchmarks/run.py --json bench.json
+
+prove: .venv/.ready-test ## Kill and freeze workers by the thousand, and write docs/guide/scoreboard.md
+	@echo "Proving (takes a quarter of an hour or more) ..."
+	@$(BIN)/python tools/prove.py $(ARGS)
 
 format: .venv/.ready-lint ## Rewrite the sources in the house format
 	@$(BIN)/python -m ruff check --fix-only --quiet .

@@ -20,6 +20,7 @@ INSIDE = (
 )
 OUTSIDE = {
     "supportflow.stores.memory",
+    "supportflow.stores.postgres",
     "supportflow.stores.sqlite",
     "supportflow.stores.threaded",
     "supportflow.testing.platforms.faults",

@@ -1,10 +1,14 @@
-"""Set what holds for every test: Hypothesis' profiles, and no network beyond loopback."""
+"""Set what holds for every test: Hypothesis' profiles, no network beyond loopback, a PostgreSQL."""
 
 import gc
+import importlib.util
 import ipaddress
 import os
 import sys
+import uuid
+from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # A shared machine is slow in moments of its own: an example that takes long is no finding.
@@ -49,3 +53,54 @@ def pytest_collection_finish() -> None:
     """Keep what was collected out of the garbage collector's way: it stays until the end."""
     gc.collect()
     gc.freeze()
+
+
+def _loaded(name: str):
+    """Load a module that stands beside this file, which is no package."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def postgres_dsn():
+    """Return the DSN of a PostgreSQL, of our own unless `SUPPORTFLOW_TEST_POSTGRES` names one."""
+    if dsn := os.environ.get("SUPPORTFLOW_TEST_POSTGRES"):
+        yield dsn
+    else:
+        with _loaded("postgres_server").Server() as server:
+            yield server.dsn
+
+
+@pytest.fixture(scope="session")
+def kept_postgres_schema(postgres_dsn):
+    """Return a schema with our tables that all tests of this process share, one after another."""
+    from supportflow import PostgresStore
+
+    schema = _loaded("postgres_server").Schema(postgres_dsn, f"test_{uuid.uuid4().hex}")
+    PostgresStore(postgres_dsn, schema=schema.name).close()
+    yield schema
+    schema.drop()
+
+
+@pytest.fixture
+def postgres(kept_postgres_schema):
+    """Return a schema whose tables are empty: `PostgresStore(postgres.dsn, schema=postgres.name)`."""
+    yield kept_postgres_schema
+    kept_postgres_schema.empty()
+
+
+@pytest.fixture
+def bare_postgres(postgres_dsn):
+    """Return a schema that is not there yet."""
+    schema = _loaded("postgres_server").Schema(postgres_dsn, f"test_{uuid.uuid4().hex}")
+    yield schema
+    schema.drop()
+
+
+@pytest.fixture
+def postgres_server():
+    """Return a server of its own, for a test that stops it or kills it."""
+    with _loaded("postgres_server").Server() as server:
+        yield server

@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from supportflow.sla.policy import Target as Target
     from supportflow.sla.verdict import verdicts as verdicts
     from supportflow.stores.memory import MemoryStore as MemoryStore
+    from supportflow.stores.postgres import AsyncPostgresStore as AsyncPostgresStore
+    from supportflow.stores.postgres import PostgresStore as PostgresStore
     from supportflow.stores.sqlite import SQLiteStore as SQLiteStore
     from supportflow.stores.threaded import threaded as threaded
 
@@ -55,6 +57,7 @@ __all__ = [
     "Agent",
     "Answered",
     "AsyncDesk",
+    "AsyncPostgresStore",
     "Calendar",
     "Conversation",
     "Coupon",
@@ -72,6 +75,7 @@ __all__ = [
     "NotFound",
     "PayloadError",
     "Policy",
+    "PostgresStore",
     "Reading",
     "Refund",
     "Repaired",
@@ -132,6 +136,8 @@ _HOMES = {
     "Target": "supportflow.sla.policy",
     "verdicts": "supportflow.sla.verdict",
     "MemoryStore": "supportflow.stores.memory",
+    "AsyncPostgresStore": "supportflow.stores.postgres",
+    "PostgresStore": "supportflow.stores.postgres",
     "SQLiteStore": "supportflow.stores.sqlite",
     "threaded": "supportflow.stores.threaded",
 }

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from harness import Result, table
 
-BENCHMARKS = ("machine", "ingest", "webhooks")
+BENCHMARKS = ("machine", "ingest", "webhooks", "postgres")
 
 
 def main() -> int:

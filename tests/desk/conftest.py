@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 import pytest
 
-from supportflow import Desk, MemoryStore, SQLiteStore
+from supportflow import Desk, MemoryStore, PostgresStore, SQLiteStore
 from supportflow.channels import (
     Ambiguous,
     Delivery,
@@ -24,6 +24,7 @@ from supportflow.channels import (
     Traits,
 )
 from supportflow.errors import TransportError
+from supportflow.events import Recorded
 from supportflow.http import Request, Response, Webhook
 from supportflow.model import (
     Author,
@@ -346,6 +347,11 @@ class World:
         log = [recorded.event for recorded in self.desk.history(conversation)]
         return [event for event in log if not kinds or type(event) in kinds]
 
+    @staticmethod
+    def numbered(log: Iterable[Recorded]) -> list[Recorded]:
+        """Return a log with positions from 1: where a store begins is its own affair."""
+        return [attrs.evolve(each, position=place) for place, each in enumerate(log, 1)]
+
     def states(self) -> list[str]:
         """Return the states of all outbox rows, held ones marked with a star."""
         return [row.state + "*" * (row.posting.hold is not None) for row in self.desk.outbox()]
@@ -362,7 +368,13 @@ class World:
 STORES: dict[str, Callable[[pytest.FixtureRequest], Callable[[FakeClock], Any]]] = {
     "memory": lambda request: MemoryStore,
     "sqlite": lambda request: partial(SQLiteStore, request.getfixturevalue("tmp_path") / "s.db"),
+    "postgres": lambda request: emptied(request.getfixturevalue("postgres")),
 }
+
+
+def emptied(server: Any) -> Callable[[FakeClock], PostgresStore]:
+    """Return what opens the one schema of a server, empty again for each store."""
+    return lambda clock: PostgresStore(server.dsn, clock, schema=server.name)
 
 
 @pytest.fixture(params=STORES)

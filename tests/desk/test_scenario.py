@@ -165,7 +165,7 @@ async def trouble(world, desk):
 async def ending(world, desk):
     """Everything of hers is exported; then she is erased; the log is what is compared."""
     ola = CustomerRef("net", "ola")
-    log = world.store.log()
+    log = world.numbered(world.store.log())
     exported = await desk.export(ola)
     assert ([OLA], 10) == ([c.id for c in exported.conversations], len(exported.messages))
     judged = verdicts(exported.conversations[0], DEFAULT_POLICY, now=world.clock())

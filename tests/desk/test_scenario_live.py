@@ -239,7 +239,9 @@ def told(kind, name, kept, build):
         try:
             await story(network, heard, clock)
             rows = await heard.outbox()
-            return tuple(store.log()), [(row.state, row.remote_id, row.attempt) for row in rows]
+            return build.numbered(store.log()), [
+                (row.state, row.remote_id, row.attempt) for row in rows
+            ]
         finally:
             await heard.close()
 

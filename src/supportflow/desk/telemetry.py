@@ -43,6 +43,8 @@ NAMES: Mapping[str, str] = MappingProxyType(
         "announce_later": "A clock could not be announced now; the next look does it.",
         "unread": "A classifier failed on a message; it stays unread, and a person can classify.",
         "loop_failed": "A part of `desk.run()` failed; it goes on after a pause (`loop`).",
+        "lease_only": "Something between us and PostgreSQL lends its sessions to transactions, so that "
+        "no lock proves a worker alive. Connect directly; see the guide on several workers.",
         "stop_late": "A part of `desk.run()` (`loop`) did not end within the deadline.",
     }
 )
