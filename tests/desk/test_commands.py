@@ -222,3 +222,9 @@ def test_what_cannot_be_cancelled_is_refused(world, given, why):
     with pytest.raises(NotFound, match="no conversation 'net/x/y#0'"):
         world.desk.cancel("net/x/y#0", "k1")
     assert ["pending"] == world.states()
+
+
+def test_who_gets_it_must_be_an_id(world):
+    """An agent is named by a text; None takes it from everybody."""
+    with pytest.raises(InvalidValue, match="to is 5"):
+        world.desk.assign(world.open("m1"), 5)

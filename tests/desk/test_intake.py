@@ -226,3 +226,9 @@ def test_an_empty_page_changes_nothing(world):
     """Nothing in, nothing out."""
     assert Taken() == world.take()
     assert () == world.desk.inbox()
+
+
+def test_what_is_no_list_of_facts_is_named(world):
+    """One fact alone is a slip that is easily made."""
+    with pytest.raises(InvalidValue, match="facts are 5; pass a list of facts"):
+        world.desk.intake("net", 5)

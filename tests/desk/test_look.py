@@ -233,3 +233,15 @@ def test_an_erased_customer_leaves_no_words(world):
     assert left.id != conversation
     assert 2 == len(world.desk.history(left))
     assert [""] == [s.message.text for s in world.desk.messages(left)]
+
+
+@pytest.mark.parametrize("look", ["history", "messages"])
+def test_what_is_not_there_is_said(world, look):
+    """An id with a slip in it is no conversation without a history; at the end of one there is
+    nothing more.
+    """
+    with pytest.raises(NotFound, match="net/m1/ola#7"):
+        getattr(world.desk, look)("net/m1/ola#7")
+    conversation = world.open("m1")
+    last = world.desk.history(conversation)[-1].position
+    assert () == world.desk.history(conversation, after=last)

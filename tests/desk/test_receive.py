@@ -6,7 +6,7 @@ import pytest
 
 from supportflow import NotFound, PayloadError, Unsupported, Webhook, WebhookRejected
 from supportflow.channels import Delivery, Unreadable
-from supportflow.errors import Conflict, StoreUnavailable
+from supportflow.errors import Conflict, InvalidValue, StoreUnavailable
 from supportflow.http import MAX_BODY, Response
 
 
@@ -84,3 +84,9 @@ def test_what_could_not_be_committed_is_not_acknowledged(build, error):
     assert 200 == received(world, delivery).status
     assert 200 == received(world, delivery).status
     assert 1 == len(world.desk.inbox())
+
+
+def test_what_is_no_webhook_is_named(world):
+    """A framework's own request has to be made one first."""
+    with pytest.raises(InvalidValue, match="webhook is bytes; pass a Webhook"):
+        world.desk.receive("net", b"{}")

@@ -149,3 +149,13 @@ def test_the_log_is_readable(world, caplog):
     (row,) = world.desk.outbox()
     line = f"outbox state=sent row={row.id} channel=net conversation=net/m1/ola#0 attempt=1"
     assert ["recorded channel=net", line] == [record.getMessage() for record in caplog.records]
+
+
+@pytest.mark.parametrize("kind", [Desk, AsyncDesk])
+def test_what_is_no_store_or_channel_is_named(world, kind):
+    """A desk says at once which of its parts is wrong, and what to pass."""
+    with pytest.raises(TypeError, match=r"None is no store; pass one, such as SQLiteStore"):
+        kind(None)
+    store = world.store if kind is Desk else threaded(world.store)
+    with pytest.raises(InvalidValue, match="'messenger' is no channel; pass an object"):
+        kind(store, ["messenger"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from supportflow.desk.arguments import as_agent, key_of, message_of, version_of, words_of
+from supportflow.desk.arguments import as_agent, key_of, message_of, perhaps, version_of, words_of
 from supportflow.desk.clean import plain_reading
 from supportflow.desk.core import (
     Core,
@@ -135,8 +135,11 @@ def assign(
         to: The agent's id, or None.
         agent: Who decides.
         key: Your own id for this command.
+
+    Raises:
+        InvalidValue: If `to` is no id.
     """
-    return perform(core, conversation, Assign(as_agent(agent), to), key=key)
+    return perform(core, conversation, Assign(as_agent(agent), perhaps(to, "to")), key=key)
 
 
 def tag(

@@ -97,12 +97,14 @@ def intake(
         What became of them.
 
     Raises:
-        InvalidValue: If the channel has no name.
+        InvalidValue: If the channel has no name, or the facts are no list.
         StoreUnavailable: If nothing could be committed: then nothing was acknowledged.
         Conflict: If others kept changing the same conversation; the facts before it are in.
     """
     if not isinstance(channel, str) or not channel:
         raise InvalidValue(f"channel is {channel!r:.100}; pass a channel's name")
+    if not isinstance(facts, Iterable):
+        raise InvalidValue(f"facts are {facts!r:.100}; pass a list of facts")
     bad = tuple(quarantined(channel, item.raw, item.why, core.now()) for item in unreadable)
     return (yield from _commit(core, _Page(channel, tuple(facts), bad, state, replayed)))
 

@@ -132,8 +132,16 @@ def history(
         conversation: The conversation, or its id.
         after: The position after which to go on.
         limit: How many events at most.
+
+    Raises:
+        NotFound: If there is no such conversation.
+        InvalidValue: If the limit is under 1.
     """
-    return tuple((yield from log(core, after, id_of(conversation), limit_of(limit))))
+    name = id_of(conversation)
+    events = yield from log(core, after, name, limit_of(limit))
+    if not events:
+        yield from get_conversation(core, name)
+    return tuple(events)
 
 
 def messages(
@@ -146,9 +154,10 @@ def messages(
         limit: How many at most.
         after: The `after` of the previous page.
     """
-    found_in, place = id_of(conversation), perhaps(after, "after")
-    query = Messages(conversation=found_in, limit=limit_of(limit), after=place)
-    found = yield from find(core, query)
+    name, place = id_of(conversation), perhaps(after, "after")
+    found = yield from find(core, Messages(name, limit=limit_of(limit), after=place))
+    if not found.messages:
+        yield from get_conversation(core, name)
     return Listing.of(found.messages, found.after)
 
 

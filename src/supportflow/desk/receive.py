@@ -8,7 +8,7 @@ from supportflow.channels import Delivery, Receives, Unreadable
 from supportflow.desk.core import Core
 from supportflow.desk.sharing import record
 from supportflow.desk.telemetry import tell
-from supportflow.errors import PayloadError, StoreError, Unsupported, WebhookRejected
+from supportflow.errors import InvalidValue, PayloadError, StoreError, Unsupported, WebhookRejected
 from supportflow.flow import Program
 from supportflow.http import MAX_BODY, Response, Webhook
 
@@ -34,10 +34,13 @@ def receive(core: Core, channel: str, webhook: Webhook) -> Program[Response]:
     Raises:
         NotFound: If the desk has no channel of that name.
         Unsupported: If that channel takes no webhooks.
+        InvalidValue: If `webhook` is not one.
     """
     target = core.channel(channel)
     if not isinstance(target, Receives):
         raise Unsupported(f"{channel} takes no webhooks; it is polled")
+    if not isinstance(webhook, Webhook):
+        raise InvalidValue(f"webhook is {type(webhook).__name__}; pass a Webhook: the raw request")
     found = _read(core, target, channel, webhook)
     if isinstance(found, Response):
         return found

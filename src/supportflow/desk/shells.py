@@ -93,6 +93,11 @@ class Options(TypedDict, total=False):
     count: Count | None
 
 
+def _check_store(store: object) -> None:
+    if not hasattr(store, "load"):
+        raise TypeError(f"{store!r:.100} is no store; pass one, such as SQLiteStore('support.db')")
+
+
 class Operation(Generic[P, T]):
     """Offer a program as a method of whichever desk it is looked up on."""
 
@@ -171,6 +176,8 @@ class _Operations:
     ) -> None:
         named: dict[str, Channel] = {}
         for channel in channels:
+            if not (hasattr(channel, "name") and hasattr(channel, "traits")):
+                raise InvalidValue(f"{channel!r:.100} is no channel; pass an object of its class")
             if channel.name in named:
                 raise InvalidValue(f"two channels are named {channel.name!r}; give one a name")
             if channel.traits.protocol > PROTOCOL:
@@ -205,8 +212,8 @@ class Desk(_Operations):
         options: See `Options`.
 
     Raises:
-        TypeError: If the store or the classifier is asynchronous: use `AsyncDesk`.
-        InvalidValue: If two channels have one name.
+        TypeError: If the store is none, or it or the classifier is asynchronous: use `AsyncDesk`.
+        InvalidValue: If two channels have one name, or something is no channel.
 
     Example:
         >>> from supportflow.stores.memory import MemoryStore
@@ -223,6 +230,7 @@ class Desk(_Operations):
         transport: Transport | None = None,
         **options: Unpack[Options],
     ) -> None:
+        _check_store(store)
         classifier = options.get("classifier")
         for given, method in ((store, "load"), (classifier, "read")):
             if inspect.iscoroutinefunction(getattr(given, method, None)):
@@ -333,8 +341,8 @@ class AsyncDesk(_Operations):
         options: See `Options`.
 
     Raises:
-        TypeError: If the store blocks: pass `threaded(store)`.
-        InvalidValue: If two channels have one name.
+        TypeError: If the store is none, or blocks: pass `threaded(store)`.
+        InvalidValue: If two channels have one name, or something is no channel.
     """
 
     def __init__(
@@ -345,6 +353,7 @@ class AsyncDesk(_Operations):
         transport: AsyncTransport | None = None,
         **options: Unpack[Options],
     ) -> None:
+        _check_store(store)
         if not inspect.iscoroutinefunction(store.load):
             raise TypeError(f"{type(store).__name__} blocks; pass threaded(store), or use Desk")
         super().__init__(store, channels, AsyncReader, **options)
