@@ -61,7 +61,7 @@ def test_deadlocks_are_resolved(store, postgres):
 
 @pytest.mark.parametrize("state", ["40001", "40P01"])
 def test_what_always_meets_others_gives_up(store, monkeypatch, state):
-    """A transaction that is undone again and again is tried six times, then refused with advice."""
+    """A transaction that is undone again and again is tried eight times, then refused with advice."""
     tries = []
 
     def met(*_, **__):
@@ -73,7 +73,7 @@ def test_what_always_meets_others_gives_up(store, monkeypatch, state):
     monkeypatch.setattr(postgres_driver, "_PAUSE", 0)
     with pytest.raises(StoreUnavailable, match=r"deadlocks.*: try again"):
         store.load(Wanted())
-    assert 6 == len(tries)
+    assert 8 == len(tries)
 
 
 def test_a_loop_tries_again_too(postgres, monkeypatch):

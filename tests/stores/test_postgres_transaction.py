@@ -1,17 +1,20 @@
 """Prove that a transaction whose connection is lost is done once, or said to be in doubt."""
 
-from contextlib import closing
+from contextlib import closing, suppress
 
+import attrs
 import psycopg
 import pytest
 
-from supportflow import PostgresStore
-from supportflow.errors import InvalidValue, StoreUnavailable
-from supportflow.stores import Outbox, RowState, Wanted, Work, WorkKind, postgres_driver
-from supportflow.stores.postgres_wire import Threads
+from supportflow import Desk, PostgresStore
+from supportflow.errors import Conflict, InvalidValue, StoreUnavailable
+from supportflow.model import Author, Inbound, Message
+from supportflow.stores import Outbox, RowState, Wanted, Work, Worker, WorkKind, postgres_driver
+from supportflow.stores.postgres_connections import Connections
 from supportflow.stores.sql import Statement
 from supportflow.testing.store_samples import (
     CHANNEL,
+    START,
     batch,
     continued,
     opened,
@@ -50,7 +53,9 @@ def cut_at(monkeypatch, postgres):
                 return execute(connection, sql, *args, **options)
             monkeypatch.undo()
             if after:
-                execute(connection, sql, *args, **options)
+                done = execute(connection, sql, *args, **options)
+                with suppress(psycopg.ProgrammingError):  # it has no rows, but then it is done
+                    done.fetchone()
             cut(postgres)
             return execute(connection, "SELECT 1")
 
@@ -88,12 +93,30 @@ def test_a_commit_whose_connection_is_lost_is_done_once(store, postgres, cut_at,
     assert [(1,)] == postgres.ask("SELECT count(*) FROM message")
 
 
-def test_a_lost_answer_is_asked_for(store, postgres, cut_at):
-    """A commit that happened, although its answer was lost, is not done again and is no conflict."""
+def test_a_lost_answer_is_a_conflict_for_whoever_decided(store, postgres, cut_at):
+    """A commit that happened, although its answer was lost, is not done again: it is read again."""
     was_cut = cut_at("COMMIT", after=True)
-    store.commit(batch(opened(), messages=(said("1", None),), once={"a": "b"}))
+    with pytest.raises(Conflict, match="read again, decide again"):
+        store.commit(batch(opened(), messages=(said("1", None),), once={"a": "b"}))
     assert was_cut()
     assert [(1,)] == postgres.ask("SELECT count(*) FROM message")
+    assert {"a": "b"} == store.load(Wanted(once=("a",))).once
+
+
+def test_a_desk_finds_what_it_had_recorded(store, cut_at):
+    """Its programs read again: the message is there once, and counts as known."""
+    commit, cuts = store.commit, []
+
+    def committed(changes):
+        if not cuts:
+            cuts.append(cut_at("COMMIT", after=True))
+        commit(changes)
+
+    store.commit = committed
+    message = Message("net", "post", "1", Author("ola"), "Where is it?", START)
+    taken = Desk(store).intake("net", [Inbound(message)])
+    assert cuts[0]()
+    assert (0, 1) == (taken.recorded, taken.duplicates)
 
 
 def test_a_look_needs_no_commit(store, cut_at):
@@ -129,31 +152,29 @@ def test_a_begin_whose_answer_is_lost_is_no_leave_to_send(store, cut_at):
     assert RowState.sending is store.find(Outbox()).rows[0].state
 
 
-def test_what_still_runs_is_waited_for(store, monkeypatch):
-    """Of a commit that the server still works on, the end is asked for again."""
-    told = iter(["in progress", "in progress", "aborted"])
-
-    def status(*_):
-        return next(told)
-        yield
-
-    monkeypatch.setattr(postgres_driver, "_ASK_PAUSE", 0)
-    monkeypatch.setattr(postgres_driver.Driver, "_status", status)
-    assert not Threads().run(store._core.driver._committed("7"))
-    assert [] == [*told]
-
-
-def test_what_nobody_can_say_is_said(store, monkeypatch):
+def test_what_nobody_can_say_is_said(store, cut_at):
     """If the server does not come back, the error says that the end is unknown, and what to do."""
-    monkeypatch.setattr(postgres_driver, "_ASK_PAUSE", 0)
+    connect, was_cut = Connections.connect, cut_at("COMMIT", after=True)
 
-    def gone(*_):
-        raise psycopg.OperationalError("gone")
-        yield
+    def gone(connections):
+        if was_cut():
+            raise psycopg.OperationalError("gone")
+        return connect(connections)
 
-    monkeypatch.setattr(postgres_driver.Driver, "_status", gone)
-    with pytest.raises(StoreUnavailable, match=r"does not say how it ended: do it again"):
-        Threads().run(store._core.driver._committed("7"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(postgres_driver, "_PAUSE", 0)
+        patch.setattr(Connections, "connect", gone)
+        with pytest.raises(StoreUnavailable, match=r"did not come back to say how it ended: do"):
+            store.commit(batch(once={"a": "b"}))
+
+
+def test_a_claim_whose_commit_was_lost_begins_nothing(store, postgres):
+    """What looks like our claim, and is another worker's with the same fence, is not begun."""
+    store.commit(batch(postings=(posting("a"),)))
+    [claimed] = store.claim(Work(WorkKind.send, (CHANNEL,)), store.worker(), 1)
+    theirs = attrs.evolve(claimed, worker=Worker(claimed.worker.id + 1))
+    assert not store.begin(theirs)
+    assert store.begin(claimed)
 
 
 def test_a_restart_in_the_middle(postgres_server):

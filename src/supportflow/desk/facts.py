@@ -175,6 +175,11 @@ def _echo(
     batch: Batch, row: Row, remote: str, at: datetime, permalink: str | None = None
 ) -> Program[None]:
     """Take an echo of our own reply: if it comes before the answer, it is the receipt."""
+    about = row.posting.conversation
+    if about is not None:
+        # The row as it is after its conversation was read: whoever settles later changes that.
+        yield from batch.conversation(about)
+        row = (yield from batch.fetch(Wanted(rows=(row.id,)))).rows.get(row.id, row)
     known = row.state is RowState.sent
     if row.id in batch.settlements or (known and row.remote_id == remote):
         batch.duplicates += 1

@@ -114,8 +114,8 @@ def _not_found(core: Core, claimed: Claimed, found: Found, *, by_key: bool) -> P
         passed = core.now() - (row.last_sent_at or core.now())
         pause = min(max(passed / 5, _SOON), _SELDOM) * random.uniform(0.8, 1.2)  # noqa: S311  # jitter
         return (yield from _look_later(core, claimed, pause, why))
-    reads = row.negative_reads + 1
-    if reads >= _READS and claimed.sender_dead:
+    reads = row.negative_reads + 1 if claimed.sender_dead else 0  # it may post until it is dead
+    if reads >= _READS:
         return (yield from _send_again(core, claimed, "it is not on the platform"))
     settle_time = core.channel(row.posting.channel).traits.settle
     return (yield from _look_later(core, claimed, settle_time, "not found so far", reads))

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import attrs
 
-from supportflow.desk.core import Core, commit, fold, get_conversation, load, retrying, written
+from supportflow.desk.core import Core, commit, fold, load, retrying, written
 from supportflow.desk.telemetry import tell
 from supportflow.errors import Conflict, StoreUnavailable
 from supportflow.events import Announced, Event, Held
@@ -133,13 +133,12 @@ def settle(
     proved = settlement.state is RowState.sent
 
     def attempt() -> Program[bool]:
-        row, stray, told = yield from _now(core, row_of(claimed), settlement)
+        row, before, stray, told = yield from _now(core, row_of(claimed), settlement)
         known = row is not None and row.state is RowState.sent
         if row is None or not (proved or _ours(row, claimed)):
             return False
         follow = _Followed()
-        if row.posting.conversation is not None and commands and not known:
-            before = yield from get_conversation(core, row.posting.conversation)
+        if before is not None and commands and not known:
             follow = _follow(core, before, commands, stray, told)
         changes = Changes(
             core.now(),
@@ -168,18 +167,29 @@ def settle(
 
 def _now(
     core: Core, row: Row, settlement: Settlement
-) -> Program[tuple[Row | None, Conversation | None, bool]]:
-    """Return the row as it is now, and what a customer's early answer to it has opened.
+) -> Program[tuple[Row | None, Conversation | None, Conversation | None, bool]]:
+    """Return the row and its conversation as they are now, and what an early answer has opened.
 
     And, of one that is left to a person after its deadline, whether they know that it is late.
+    Row and conversation are of one moment: whoever settled between two looks would be told twice.
     """
     remote = settlement.receipt.id if settlement.receipt else None
     place = (row.posting.channel, remote or "")
     late = (_alarm(row, late_key(row)),) if _parks(core, row, settlement) else ()
-    loaded = yield from load(
-        core, Wanted(rows=(row.id,), threads=(place,) if remote else (), once=late)
-    )
-    return loaded.rows.get(row.id), loaded.threads.get(place), bool(loaded.once)
+    while True:
+        about = row.posting.conversation or ""
+        wanted = Wanted(
+            rows=(row.id,),
+            conversations=(about,) if about else (),
+            threads=(place,) if remote else (),
+            once=late,
+        )
+        loaded = yield from load(core, wanted)
+        found = loaded.rows.get(row.id)
+        if found is None or (found.posting.conversation or "") == about:
+            stray = loaded.threads.get(place)
+            return found, loaded.conversations.get(about), stray, bool(loaded.once)
+        row = found  # it moved to another conversation, by a merge or an erasure
 
 
 def _parks(core: Core, row: Row, settlement: Settlement) -> bool:

@@ -22,7 +22,8 @@ _HOLD_FOR = timedelta(minutes=10)
 def begin(tables: Tables, claimed: Claimed, now: datetime) -> bool:
     """Record that bytes are about to leave, if the claim still stands."""
     row = tables.rows.get(claimed.row.id) if claimed.row else None
-    if row is None or row.fence != claimed.fence or row.state is not RowState.claimed:
+    ours = row is not None and (row.fence, row.worker) == (claimed.fence, claimed.worker.id)
+    if row is None or not ours or row.state is not RowState.claimed:
         return False
     tables.senders[row.id] = claimed.worker.id
     first = row.first_sent_at or now

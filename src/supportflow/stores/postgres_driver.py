@@ -28,10 +28,7 @@ T = TypeVar("T")
 
 #: How often a transaction that met others is tried, and the longest pause before the second
 #: try, in seconds; it doubles with each.
-_TRIES, _PAUSE = 6, 0.02
-#: How often, and at what distance in seconds, a transaction is asked for that still runs after
-#: its connection was lost.
-_ASKS, _ASK_PAUSE = 40, 0.05
+_TRIES, _PAUSE = 8, 0.02
 
 
 class Driver:
@@ -90,8 +87,10 @@ class Driver:
     def run(self, opening: Opening, make: Callable[[], Program[T]]) -> Steps[T]:
         """Run a program in one transaction.
 
-        It is run again if it met others (deadlocks) or its connection was lost; if the answer
-        to its COMMIT was lost, the server is asked how it ended.
+        It is run again if it met others (deadlocks) or its connection was lost, also where the
+        answer to its COMMIT was lost: if that had been done, versions and keys make the second
+        try a conflict, and whoever decided reads again. (`pg_xact_status` would say how it ended,
+        but after a crash the server may give the same id to another transaction.)
 
         Args:
             opening: How the transaction begins.
@@ -180,24 +179,28 @@ class Driver:
             yield from self._connections.give_back(connection)
 
     def _tried(self, opening: Opening, make: Callable[[], Program[T]]) -> Steps[T]:
-        number = 0
+        number, doubt = 0, False
         while True:
             try:
                 return (yield from self._attempt(opening, make()))
             except ConnectionLost as error:
                 yield from self._connections.renew()
-                if isinstance(error, CommitLost) and (yield from self._committed(error.xid)):
-                    value: T = error.value
-                    return value
-                reason = error.reason
+                doubt, reason = doubt or isinstance(error, CommitLost), error.reason
             except psycopg.Error as error:
-                if not transient(error):
+                starting = doubt and isinstance(error, psycopg.OperationalError)
+                if not (starting or transient(error)):
                     raise
                 reason = error
             number += 1
             if number == _TRIES:
-                raise reason
+                raise self._in_doubt() if doubt else reason
             yield partial(self._wire.sleep, random.uniform(0, _PAUSE * 2**number))  # noqa: S311  jitter
+
+    def _in_doubt(self) -> StoreUnavailable:
+        return StoreUnavailable(
+            f"PostgreSQL ({self.shown}) was lost at the moment of a commit, and did not come back to"
+            " say how it ended: do it again (what has a key, and every message, is kept once)"
+        )
 
     def _attempt(self, opening: Opening, program: Program[T]) -> Steps[T]:
         connection = yield from self._connections.lend()
@@ -207,31 +210,3 @@ class Driver:
             )
         finally:
             yield from self._connections.give_back(connection)
-
-    def _committed(self, xid: str | None) -> Steps[bool]:
-        """Ask how a transaction ended whose end we did not hear."""
-        if xid is None:  # nobody relies on it
-            return True
-        for _ in range(_ASKS):
-            try:
-                status = yield from self._status(xid)
-            except psycopg.OperationalError:  # the server may be starting
-                status = "in progress"
-            if status != "in progress":
-                return status == "committed"
-            yield partial(self._wire.sleep, _ASK_PAUSE)
-        raise StoreUnavailable(
-            f"PostgreSQL ({self.shown}) was lost at the moment of a commit, and does not say how it"
-            " ended: do it again when it is back (what has a key, and every message, is kept once)"
-        )
-
-    def _status(self, xid: str) -> Steps[str]:
-        connection = yield from self._connections.lend()
-        try:
-            cursor = yield partial(
-                connection.execute, "SELECT pg_xact_status(CAST(%s AS xid8))", (xid,)
-            )
-            (status,) = yield partial(cursor.fetchone)
-        finally:
-            yield from self._connections.give_back(connection)
-        return str(status)

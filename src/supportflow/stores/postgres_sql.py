@@ -124,8 +124,7 @@ class Opening:
 
     Args:
         text: Statements that open it, and set for it what it needs, so that it needs no session
-            of its own (as behind a proxy). The last may return the transaction's id. Empty for
-            a statement that is a transaction by itself.
+            of its own (as behind a proxy). Empty for a statement that is a transaction by itself.
     """
 
     text: str
@@ -138,7 +137,7 @@ class Openings:
     Args:
         read: One that reads one state of everything.
         follow: One whose statements each read the newest state.
-        write: One that may write, and whose end nobody relies on: what was claimed is claimed
+        write: One that may write, and may be lost in a power cut: what was claimed is claimed
             only if it can be begun.
         begin: One whose end counts.
         commit: One that writes events and messages.
@@ -173,14 +172,13 @@ class Openings:
             "CASE current_setting('synchronous_commit') WHEN 'off'"
             " THEN set_config('synchronous_commit', 'on', true) END"
         )
-        xid = f"{sync}, CAST(pg_current_xact_id() AS text)"
         return cls(
             read=Opening(f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {own}"),
             follow=Opening(f"BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; {own}"),
             write=Opening(begin),
-            begin=Opening(f"{begin}; SELECT {xid}"),
-            commit=Opening(f"{begin}; SELECT {shared}, {xid}"),
-            erase=Opening(f"{begin}; SELECT pg_advisory_xact_lock({erased}, 0), {xid}"),
+            begin=Opening(f"{begin}; SELECT {sync}"),
+            commit=Opening(f"{begin}; SELECT {shared}, {sync}"),
+            erase=Opening(f"{begin}; SELECT pg_advisory_xact_lock({erased}, 0), {sync}"),
         )
 
 

@@ -35,17 +35,7 @@ class ConnectionLost(Exception):
 
 
 class CommitLost(ConnectionLost):
-    """Say that the connection ended before the answer to COMMIT came.
-
-    Args:
-        reason: What psycopg said.
-        value: What the program returned.
-        xid: The transaction's id, by which the server knows how it ended; None if it has none.
-    """
-
-    def __init__(self, reason: psycopg.Error, value: Any, xid: str | None) -> None:
-        super().__init__(reason)
-        self.value, self.xid = value, xid
+    """Say that the connection ended before the answer to COMMIT came."""
 
 
 def transaction(
@@ -64,19 +54,19 @@ def transaction(
         ConnectionLost: If the connection ended; `CommitLost` if nobody knows how the
             transaction did.
     """
-    ended: tuple[T, str | None] | None = None
+    ended = False
     try:
-        xid = yield from _begun(connection, opening)
+        yield from _begun(connection, opening)
         statements = _Statements(wire, connection, key)
         value = yield from statements.of(program)
         if opening.text:
-            ended = value, xid
+            ended = True
             yield from statements.execute("COMMIT")
     except psycopg.Error as error:
         if not connection.closed:
             yield from _taken_back(connection)
             raise
-        raise (CommitLost(error, *ended) if ended else ConnectionLost(error)) from error
+        raise (CommitLost if ended else ConnectionLost)(error) from error
     except Exception:
         yield from _taken_back(connection)
         raise
@@ -86,17 +76,9 @@ def transaction(
     return value
 
 
-def _begun(connection: Any, opening: Opening) -> Steps[str | None]:
-    """Begin in one round trip; return the transaction's id, if it has one."""
-    if not opening.text:
-        return None
-    cursor = yield partial(connection.execute, opening.text, prepare=False)
-    while cursor.nextset():
-        pass
-    if cursor.description is None:
-        return None
-    xid: str = (yield partial(cursor.fetchone))[-1]
-    return xid
+def _begun(connection: Any, opening: Opening) -> Steps[None]:
+    if opening.text:
+        yield partial(connection.execute, opening.text, prepare=False)
 
 
 def _taken_back(connection: Any) -> Steps[None]:

@@ -61,8 +61,9 @@ def begin(dialect: Dialect, claimed: Claimed) -> Program[bool]:
     begun = yield Statement(
         f"UPDATE outbox SET state = 'sending', sender = worker, last_sent_at = {dialect.now},"
         f" first_sent_at = coalesce(first_sent_at, {dialect.now})"
-        " WHERE id = ? AND fence = ? AND state = 'claimed'",
-        (claimed.row.id, claimed.fence),
+        # The worker as well: a claim whose commit was lost leaves its fence to somebody else's.
+        " WHERE id = ? AND fence = ? AND worker = ? AND state = 'claimed'",
+        (claimed.row.id, claimed.fence, claimed.worker.id),
     )
     return begun.changed == 1
 
