@@ -117,8 +117,7 @@ def judged(score: Score, report: dict[str, Any]) -> None:
     score.seconds += report["seconds"]
     ops = [Op(*op) for op in report["ops"]]
     doubts = {op.row for op in ops if op.state == "unknown"}
-    if not report["drained"]:
-        score.broken.append("something was on its way for ever")
+    score.broken += [f"on its way for ever: {what}" for what in report["left"]]
     with closing(open_store(report["plan"]["store"])) as store:
         for kind, truth in report["truth"].items():
             history = gathered(

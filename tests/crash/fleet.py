@@ -536,8 +536,8 @@ class Fleet:
                 self.restart()
                 self.restarts, restarted = self.restarts + 1, time.monotonic()
         seconds = time.monotonic() - began
-        drained = self.drain()
-        return {**self.report(), "seconds": round(seconds, 1), "drained": drained}
+        left = self.drain()
+        return {**self.report(), "seconds": round(seconds, 1), "left": left}
 
     def done(self) -> bool:
         """Say whether the plan is met."""
@@ -555,8 +555,8 @@ class Fleet:
             platform.written[name] += 1
             platform.ask("POST", "act", **{"as": name}, text=f"Help {platform.written[name]}!")
 
-    def drain(self) -> bool:
-        """Let everybody go on in peace, until nothing is on its way; say if it came to that."""
+    def drain(self) -> list[str]:
+        """Let everybody go on in peace, until nothing is on its way; say what was to the end."""
         for platform in self.platforms:
             platform.ask("DELETE", "faults")
         for worker in list(self.slots):
@@ -564,7 +564,7 @@ class Fleet:
         del self.killed["drained"]
         words = {p.kind: p.ask("GET", "truth")["words"] for p in self.platforms}
         store, until = open_store(self.plan.store), time.monotonic() + 40
-        while not (ended := self.idle(store, words)) and time.monotonic() < until:
+        while (left := self.left(store, words)) and time.monotonic() < until:
             self.listen(0.1)
         store.close()
         for worker in self.slots:
@@ -572,21 +572,26 @@ class Fleet:
             self.hear(worker)
             worker.end()
             self.hear(worker)
-        return ended
+        return left
 
-    def idle(self, store: Store, words: dict[str, list[dict[str, str]]]) -> bool:
-        """Say whether everything was taken in, answered, and brought to an end."""
+    def left(self, store: Store, words: dict[str, list[dict[str, str]]]) -> list[str]:
+        """Say what was not taken in, answered, or brought to an end."""
+        left = []
         going = (RowState.pending, RowState.claimed, RowState.sending, RowState.unknown)
         states = store.load(Wanted(channels=tuple(words))).channels
         for kind, found in words.items():
             if found and (kind not in states or states[kind].cursor != found[-1]["id"]):
-                return False
+                left.append(f"{kind} was not polled to the end")
         # Who waits although every answer was written has them left to a person.
         waiting = store.find(Conversations(unanswered=True, limit=1000)).conversations
         replies = tuple(key for conversation in waiting for key in keys_of(conversation))
         rows = store.load(Wanted(replies=replies)).rows if replies else {}
-        left = store.find(Outbox(going, held=False, limit=1)).rows
-        return len(rows) == len(replies) and not left
+        left += [
+            f"{key} was not answered"
+            for key in set(replies) - {r.posting.reply for r in rows.values()}
+        ]
+        open_rows = store.find(Outbox(going, held=False, limit=1000)).rows
+        return left + [f"{row.posting.channel}: {row!r:.1500}" for row in open_rows]
 
     def report(self) -> dict[str, Any]:
         """Return what was seen, and end the platforms."""

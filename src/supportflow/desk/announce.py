@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from datetime import datetime
 
 import attrs
 
@@ -30,7 +31,8 @@ def announce(core: Core, *, limit: int = 1000) -> Program[tuple[Alarm, ...]]:
 
     Timers only announce: a late look changes no verdict, and history that was backfilled
     is judged and never announced. A conversation that others keep changing is left to the
-    next look.
+    next look. The store's clock says what is due, so that no host whose own is ahead alarms
+    early (RELIABILITY G9).
 
     Args:
         limit: How many conversations, and how many late messages of the outbox, to look at.
@@ -44,27 +46,33 @@ def announce(core: Core, *, limit: int = 1000) -> Program[tuple[Alarm, ...]]:
         StoreUnavailable: If the store cannot do its work now; what was announced before that
             is recorded and logged.
     """
-    query = Conversations(due_before=core.now(), limit=limit_of(limit))
-    found = yield from find(core, query)
+    found = yield from find(core, Conversations(due=True, limit=limit_of(limit)))
+    now = found.now
+    if now is None:
+        raise TypeError(
+            f"{type(core.store).__name__}.find(Conversations(due=True)) returned no now"
+        )
     announced: list[Alarm] = []
     for conversation in found.conversations:
-        announced += yield from _safely(core, conversation.id, ())
-    late, alone = yield from _late(core, limit)
+        announced += yield from _safely(core, now, conversation.id, ())
+    late, alone = yield from _late(core, now, limit)
     for id, replies in late.items():  # noqa: A001  # its name
-        announced += yield from _safely(core, id, replies)
+        announced += yield from _safely(core, now, id, replies)
     for row in alone:
-        announced += yield from _alone(core, row)
+        announced += yield from _alone(core, now, row)
     return tuple(announced)
 
 
-def _late(core: Core, limit: int) -> Program[tuple[dict[str, list[Announce]], list[Row]]]:
+def _late(
+    core: Core, now: datetime, limit: int
+) -> Program[tuple[dict[str, list[Announce]], list[Row]]]:
     """Return the alarms that nobody raised of replies past their deadline, by conversation.
 
     And the rows of messages that belong to none.
     """
     found: dict[str, list[Announce]] = {}
     alone: list[Row] = []
-    query = Outbox(overdue=core.now(), limit=limit)
+    query = Outbox(overdue=now, limit=limit)
     while True:
         page = yield from find(core, query)
         alarms_of = {_once(row.posting.conversation, _lateness(row).key): row for row in page.rows}
@@ -89,9 +97,14 @@ def _once(id: str | None, key: str) -> str:  # noqa: A002  # its name
     return f"alarm:{id}:{key}"
 
 
-def _safely(core: Core, id: str, late: Iterable[Announce]) -> Program[list[Alarm]]:  # noqa: A002  # its name
+def _safely(
+    core: Core,
+    now: datetime,
+    id: str,  # noqa: A002  # its name
+    late: Iterable[Announce],
+) -> Program[list[Alarm]]:
     try:
-        made = yield from retrying(lambda: _announce(core, id, late))
+        made = yield from retrying(lambda: _announce(core, now, id, late))
     except Conflict as error:
         tell(core.count, "announce_later", logging.WARNING, error, conversation=id)
         return []
@@ -100,9 +113,9 @@ def _safely(core: Core, id: str, late: Iterable[Announce]) -> Program[list[Alarm
     return [(id, event) for event in made]
 
 
-def _alone(core: Core, row: Row) -> Program[list[Alarm]]:
+def _alone(core: Core, now: datetime, row: Row) -> Program[list[Alarm]]:
     """Announce that a message of no conversation is late: its once-key is the record of it."""
-    late, now = _lateness(row), core.now()
+    late = _lateness(row)
     once = {_once(None, late.key): row.posting.stream}
     try:
         yield from commit(core, Changes(now, once=once))
@@ -112,12 +125,16 @@ def _alone(core: Core, row: Row) -> Program[list[Alarm]]:
     return [(row.posting.stream, Announced(now, late.key, late.kind, late.due, late.why))]
 
 
-def _announce(core: Core, id: str, late: Iterable[Announce]) -> Program[list[Announced]]:  # noqa: A002  # its name
+def _announce(
+    core: Core,
+    now: datetime,
+    id: str,  # noqa: A002  # its name
+    late: Iterable[Announce],
+) -> Program[list[Announced]]:
     """Announce what is due of one conversation, and which replies of it are late."""
     before = (yield from load(core, Wanted(conversations=(id,)))).conversations.get(id)
     if before is None:  # erased meanwhile
         return []
-    now = core.now()
     due = {_once(id, alarm.key): alarm for alarm in (*alarms(before, core.policy, now), *late)}
     known = (yield from load(core, Wanted(once=tuple(due)))).once
     new = {once: alarm for once, alarm in due.items() if once not in known}

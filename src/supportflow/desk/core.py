@@ -64,11 +64,20 @@ BACKLOG = 1000
 _PAGE = 1000
 
 
-@attrs.define
+@attrs.frozen
 class Identity:
-    """Remember which worker a desk is, once its store has said so."""
+    """Remember which worker a desk is, once its store has said so.
 
-    worker: Worker | None = None
+    Loops that start together may each ask; the first answer is everybody's, others are nobody's:
+    a desk that was two workers would wait for itself to die.
+    """
+
+    named: list[Worker] = attrs.field(factory=list)
+
+    @property
+    def worker(self) -> Worker | None:
+        """Return the worker; None before the store was asked."""
+        return self.named[0] if self.named else None
 
 
 def _backlog() -> deque[tuple[str, Message]]:
@@ -201,8 +210,8 @@ def claim(core: Core, work: Work, worker: Worker, limit: int) -> Program[Sequenc
 def whoami(core: Core) -> Program[Worker]:
     """Return this desk's worker, made when it is first needed."""
     if core.identity.worker is None:
-        core.identity.worker = yield Call(core.store, "worker")
-    return core.identity.worker
+        core.identity.named.append((yield Call(core.store, "worker")))
+    return core.identity.named[0]
 
 
 def retrying(attempt: Callable[[], Program[T]]) -> Program[T]:

@@ -535,6 +535,7 @@ class Conversations:
         customer: Of this customer.
         assigned: Of this agent; empty for nobody's.
         tag: With this label.
+        due: Whose clocks need somebody now, by the store's own clock; ordered by that time.
         due_before: Whose clocks need somebody by then; ordered by that time.
         policy_not: Judged by another policy version than this.
         limit: How many at most.
@@ -547,6 +548,7 @@ class Conversations:
     customer: CustomerRef | None = None
     assigned: str | None = None
     tag: str | None = None
+    due: bool = False
     due_before: datetime | None = None
     policy_not: str | None = None
     limit: int = 100
@@ -664,6 +666,7 @@ class Results:
         quarantined: For `Quarantine`.
         after: What to pass to get the next page; None if this was the last.
         vitals: For `Vitals`.
+        now: For `Conversations(due=True)`: the store's time.
     """
 
     conversations: tuple[Conversation, ...] = ()
@@ -672,6 +675,7 @@ class Results:
     quarantined: tuple[Quarantined, ...] = ()
     after: str | None = None
     vitals: StoreVitals | None = None
+    now: datetime | None = None
 
 
 class Store(Protocol):

@@ -10,6 +10,8 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, TypeVar
 
+import attrs
+
 from supportflow.errors import InvalidValue
 from supportflow.events import Recorded
 from supportflow.model import Conversation, CustomerRef, MessageKey
@@ -133,6 +135,9 @@ def find(tables: Tables, query: Query, now: datetime) -> Results:
         InvalidValue: If `limit` is under 1 or `after` is not from a page before.
     """
     match query:
+        case Conversations(due=True):
+            due = attrs.evolve(query, due=False, due_before=now)
+            return attrs.evolve(find(tables, due, now), now=now)
         case Conversations():
             matching = (kept for kept in tables.conversations.values() if _matches(kept, query))
             kept, after = _page(query, ((_turn(one, query), one) for one in matching))

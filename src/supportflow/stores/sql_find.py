@@ -23,7 +23,7 @@ from supportflow.stores import (
 )
 from supportflow.stores.codec import decode
 from supportflow.stores.erasure import FINAL
-from supportflow.stores.sql import Dialect, Program, Statement, micros
+from supportflow.stores.sql import Dialect, Program, Statement, from_micros, micros
 from supportflow.stores.sql_ids import split_id, tag_text
 from supportflow.stores.sql_rows import (
     EVENT_COLUMNS,
@@ -90,6 +90,10 @@ def find(dialect: Dialect, query: Query) -> Program[Results]:
         return Results(vitals=(yield from vitals(dialect)))
     if query.limit < 1:
         raise InvalidValue(f"limit is {query.limit}; a page holds at least 1")
+    if isinstance(query, Conversations) and query.due:
+        now = from_micros((yield Statement(f"SELECT {dialect.now}")).rows[0][0])
+        due = attrs.evolve(query, due=False, due_before=now)
+        return attrs.evolve((yield from find(dialect, due)), now=now)
     select = _select(dialect, query)
     found = yield select.page(query.limit, query.after)
     page = found.rows[: query.limit]
