@@ -120,9 +120,7 @@ def judged(score: Score, report: dict[str, Any]) -> None:
     score.broken += [f"on its way for ever: {what}" for what in report["left"]]
     with closing(open_store(report["plan"]["store"])) as store:
         for kind, truth in report["truth"].items():
-            history = gathered(
-                store, kind, truth, queued=report["queued"], ops=ops, blind=kind in "BE"
-            )
+            history = gathered(store, kind, truth, queued=report["queued"], ops=ops, kind=kind)
             found = check(history)
             failed = [row for row in history.rows if row.state == "failed"]
             score.posts[kind] += len(history.posts)

@@ -286,9 +286,9 @@ def gathered(
     *,
     queued: Iterable[str] = (),
     ops: Iterable[Op] = (),
-    blind: bool = False,
+    kind: str = "R",
 ) -> History:
-    """Return the history of one channel."""
+    """Return the history of one channel, whose network is of a reconcile class."""
     conversations = tuple(paged(store, Conversations(channel=channel), "conversations"))
     ours = {conversation.id for conversation in conversations}
     rows = tuple(paged(store, Outbox(channel=channel), "rows"))
@@ -308,7 +308,9 @@ def gathered(
         tuple(each for id in sorted(ours) for each in whole_log(store, id)),
         frozenset(reply for reply in queued if reply.startswith(f"{channel}/")),
         tuple(op for op in ops if op.row in names),
-        blind,
+        blind=kind in {"B", "E"},
+        # Where nobody can find out what became of a reply, it holds none after it (G8).
+        hold_for=timedelta(0) if kind == "B" else timedelta(minutes=10),
     )
 
 

@@ -43,7 +43,7 @@ def histories(report: dict[str, Any]) -> dict[str, History]:
     ops = [Op(*op) for op in report["ops"]]
     with closing(open_store(report["plan"]["store"])) as store:
         return {
-            kind: gathered(store, kind, truth, queued=report["queued"], ops=ops, blind=kind in "BE")
+            kind: gathered(store, kind, truth, queued=report["queued"], ops=ops, kind=kind)
             for kind, truth in report["truth"].items()
         }
 

@@ -188,3 +188,10 @@ def test_a_stranger_is_no_message(good: History) -> None:
     nothing = gathered(store, "fake", {"posts": [], "words": []}, queued=["other/1"])
     assert History() == nothing
     desk.close()
+
+
+def test_only_a_blind_network_lets_the_next_reply_pass_at_once(good: History) -> None:
+    """A post that a frozen worker made late comes after its successor where nothing is held (G8)."""
+    late = attrs.evolve(good, posts=good.posts[::-1])
+    assert "disorder" in check(late)
+    assert "disorder" not in check(attrs.evolve(late, hold_for=timedelta(0)))
