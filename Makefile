@@ -14,7 +14,7 @@ CORE := src/supportflow/machine/*,src/supportflow/playbook.py,src/supportflow/fl
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .SUFFIXES:
-.PHONY: help demo test lint types docs bench prove format clean
+.PHONY: help demo test coverage lint types docs bench prove format clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,10 +22,14 @@ help: ## Print this list
 demo: .venv/.ready-demo ## Serve customers on two local platforms, and check every line that is told
 	@$(BIN)/python examples/demo.py
 
-test: .venv/.ready-test ## Run all tests and the examples in the documentation; check the coverage
+test: .venv/.ready-test ## Run all tests and the examples in the documentation
 	@echo "Running the tests on two processes ..."
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+coverage: .venv/.ready-test ## Measure, with fewer examples of each property, what the tests cover
+	@echo "Running the tests again, watched line by line (twice as slow) ..."
 	@rm -f .coverage .coverage.*
-	@$(BIN)/python -m coverage run -m pytest -n 2 --dist loadgroup $(ARGS)
+	@HYPOTHESIS_PROFILE=watched $(BIN)/python -m coverage run -m pytest -q -n 2 --dist loadgroup --ignore tests/crash $(ARGS)
 	@$(BIN)/python -m coverage combine --quiet
 	@echo "Coverage with branches: all of it, at least 95 % ..."
 	@$(BIN)/python -m coverage report --fail-under=95

@@ -21,6 +21,8 @@ settings.register_profile(
 )
 # The same examples in every run: a change, not chance, turns it red.
 settings.register_profile("ci", settings.get_profile("local"), derandomize=True)
+# Every line is reached by fewer: each is slow where the coverage is measured.
+settings.register_profile("watched", settings.get_profile("ci"), max_examples=30)
 settings.register_profile("thorough", settings.get_profile("local"), max_examples=2_000)
 settings.load_profile(
     os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "local")

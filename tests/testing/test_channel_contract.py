@@ -12,6 +12,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+pytestmark = pytest.mark.xdist_group("kit")  # they share the one run of pytest
+
 CHANNEL = """
 from datetime import timedelta
 

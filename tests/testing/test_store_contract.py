@@ -274,7 +274,7 @@ class PagesByOffset(MemoryStore):
         cut = {
             field.name: getattr(full, field.name)[skip:]
             for field in attrs.fields(Results)
-            if field.name not in {"after", "vitals"}
+            if isinstance(getattr(full, field.name), tuple)
         }
         return Results(**cut, after=full.after and str(skip + query.limit))
 
