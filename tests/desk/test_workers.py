@@ -189,6 +189,8 @@ def test_a_store_that_tells_no_time_is_refused(shaky):
     shaky.store.find = lambda query: Results()
     with pytest.raises(TypeError, match=r"Shaky\.find.* returned no now"):
         shaky.desk.announce()
+
+
 def test_a_desk_is_one_worker_whatever_loops_it_starts_with(build):
     """Polling and sending that begin together ask twice who they are, and agree on one answer."""
     world, together = build(), threading.Barrier(2)
