@@ -2,6 +2,7 @@
 
 import itertools
 
+import attrs
 import pytest
 
 from supportflow import CustomerRef, Reading
@@ -16,6 +17,7 @@ from supportflow.events import (
     Told,
 )
 from supportflow.model import Author, Reaction, RemovedBy, State, StatusReport, Visibility
+from supportflow.stores import Changes
 
 
 def reaction(world, id="m1", minutes=1, by="ola", emoji="+1"):
@@ -421,3 +423,18 @@ def test_a_private_answer_finds_its_thread_too(world):
     first = world.open("m1", visibility=Visibility.private)
     again = world.open("m2", minutes=1, parent="m1", visibility=Visibility.private)
     assert first == again
+
+
+def test_the_echo_of_what_belongs_to_no_conversation_is_its_receipt(world):
+    """A broadcast is in no conversation: its echo settles it, and tells nobody's log."""
+    world.desk.reply(world.open("m1"), "We see it.", key="k1")
+    posting = world.desk.outbox()[0].posting
+    outgoing = attrs.evolve(posting.outgoing, id="row-2", mark="mark-2", text="To all.")
+    lone = attrs.evolve(posting, outgoing=outgoing, stream="incident:1", conversation=None)
+    lone = attrs.evolve(lone, reply="broadcast")
+    world.store.commit(Changes(world.clock(), postings=(lone,)))
+    taken = world.take(world.ours("r7", "To all.", mark="mark-2"))
+    assert (1, ()) == (taken.recorded, taken.conversations)
+    assert [("pending", None), ("sent", "r7")] == [
+        (row.state, row.remote_id) for row in world.desk.outbox()
+    ]
