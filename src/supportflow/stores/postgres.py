@@ -25,9 +25,9 @@ try:
     from supportflow.stores.postgres_driver import Driver
     from supportflow.stores.postgres_sql import Openings
     from supportflow.stores.postgres_wire import Loop, Threads, Wire
-except ModuleNotFoundError as error:
-    if error.name and error.name.split(".")[0] in {"psycopg", "psycopg_binary"}:
-        raise MissingExtra("PostgresStore", "postgres") from error
+except ModuleNotFoundError as _error:
+    if _error.name and _error.name.split(".")[0] in {"psycopg", "psycopg_binary"}:
+        raise MissingExtra("PostgresStore", "postgres") from _error
     raise
 
 __all__ = ["AsyncPostgresStore", "PostgresStore"]
