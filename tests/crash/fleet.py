@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import http.client
 import json
 import logging
 import os
@@ -26,15 +25,15 @@ import select
 import signal
 import sys
 import time
-import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import urldefrag
 
 import attrs
 import httpx
+from children import Phases, Process, Traced, leave
 
 from supportflow import Desk, MemoryStore
 from supportflow.channels import SendError
@@ -149,76 +148,27 @@ def reached(text: str) -> Store:
 # --- platforms ----------------------------------------------------------------------------
 
 
-class Process:
-    """Run a platform in a process of its own, until it is told to end."""
+class Platform(Process):
+    """Run a fake network of one class."""
 
     def __init__(self, kind: str) -> None:
-        alive, self._life = os.pipe()
-        told, tell = os.pipe()
-        self.kind, self.pid = kind, os.fork()
-        if self.pid == 0:
-            os.close(self._life)
-            leave(lambda: self._serve(kind, alive, tell))
-        os.close(alive)
-        os.close(tell)
-        with open(told, encoding="utf-8") as lines:  # noqa: PTH123  # a descriptor has no path
-            self.url, credentials = lines.read().split("\n")
-        self.credentials: dict[str, str] = json.loads(credentials)
-        self.written = Counter[str]()
-
-    @staticmethod
-    def _serve(kind: str, alive: int, tell: int) -> None:
-        with FakePlatform(kind, clock=clock, control=True) as platform:
-            os.write(tell, f"{platform.url}\n{json.dumps(dict(platform.credentials()))}".encode())
-            os.close(tell)
-            os.read(alive, 1)
+        super().__init__(lambda: FakePlatform(kind, clock=clock, control=True))
+        self.kind, self.written = kind, Counter[str]()
 
     def channel(self) -> FakeChannel:
         """Return a channel to it, named after its class."""
         made = FakeChannel.to(self.url, self.credentials, **TRAITS[self.kind])
         return attrs.evolve(made, name=self.kind)
 
-    def ask(self, method: str, what: str, **fields: object) -> Any:
-        """Give it a command, over a connection of its own."""
-        connection = http.client.HTTPConnection(self.url.removeprefix("http://"), timeout=10)
-        try:
-            connection.request(method, f"/_control/{what}", json.dumps(fields))
-            answer = connection.getresponse()
-            body = json.loads(answer.read())
-        finally:
-            connection.close()
-        if answer.status != 200:
-            raise AssertionError(f"{method} {what}: {body}")
-        return body
-
-    def end(self) -> None:
-        """Let it end; it fails if it failed while it answered."""
-        os.close(self._life)
-        if os.waitpid(self.pid, 0)[1] != 0:
-            raise AssertionError("a platform failed")
-
-
-def leave(work: Callable[[], None]) -> NoReturn:
-    """Do the work of a forked process, and end it without any clearing up."""
-    status = 1
-    try:
-        work()
-        status = 0
-    except BaseException:  # it is the end of the process
-        traceback.print_exc()
-    finally:
-        os._exit(status)
-
 
 # --- workers ------------------------------------------------------------------------------
 
 
-class Watched(Desk):
+class Watched(Phases, Desk):
     """Say of every effect that it comes and that it was had, and stop at a fault point."""
 
     tell: Callable[..., None]
     step: Callable[[str], None]
-    phase = "start"
     number = 0
 
     def _answer(self, effect: Effect) -> Any:
@@ -231,14 +181,6 @@ class Watched(Desk):
             result = self._noted(effect, result, at)
         self.step(f"after {name}")
         return result
-
-    def _name(self, effect: Request | Call) -> str:
-        if isinstance(effect, Request):
-            return f"{self.phase} {'post' if effect.posts else 'read'}"
-        if effect.method == "claim":
-            self.phase = effect.args[0].kind.value
-        ends = effect.args[0].settlements if effect.method == "commit" else ()
-        return " ".join([self.phase, effect.method, *(each.state.value for each in ends)])
 
     def _noted(self, effect: Call, result: Any, at: float) -> Any:
         """Write down what was done with rows, once it is certain."""
@@ -255,23 +197,7 @@ class Watched(Desk):
         return result
 
 
-class Traced(httpx.HTTPTransport):
-    """Say how far a request that posts has come."""
-
-    step: Callable[[str], None]
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Perform a request."""
-        if request.method == "POST":
-            request.extensions = {**request.extensions, "trace": self._trace}
-        return super().handle_request(request)
-
-    def _trace(self, event: str, info: object) -> None:
-        if event in STAGES:
-            self.step(STAGES[event])
-
-
-def serve(desk: Watched, platforms: list[Process], dice: random.Random) -> None:
+def serve(desk: Watched, platforms: list[Platform], dice: random.Random) -> None:
     """Do what a worker does, until it is killed."""
     while True:
         platform = dice.choice(platforms)
@@ -294,7 +220,7 @@ def serve(desk: Watched, platforms: list[Process], dice: random.Random) -> None:
             time.sleep(0.02)
 
 
-def take_hooks(desk: Watched, platform: Process) -> None:
+def take_hooks(desk: Watched, platform: Platform) -> None:
     """Take in what a platform hands out, and acknowledge what was answered so."""
     desk.phase, done = "receive", []
     for number, headers, body in platform.ask("POST", "act", do="hooks"):
@@ -401,7 +327,7 @@ class Fleet:
         self.settled = set[str]()
         self.born = self.heard = 0
         open_store(plan.store).close()  # the schema, once
-        self.platforms = [Process(kind) for kind in plan.kinds]
+        self.platforms = [Platform(kind) for kind in plan.kinds]
         self.channels = [platform.channel() for platform in self.platforms]
         warm(self.channels, self.platforms[0].url)
         self.wire = Traced()  # made once, used by nobody before the fork
@@ -422,6 +348,7 @@ class Fleet:
                 os.kill(os.getpid(), signal.SIGSTOP)
 
         self.wire.step = step
+        self.wire.stages = STAGES
         transport = Transport(self.client, sleep=lambda seconds: time.sleep(0.001), clock=clock)
         desk = NAIVE[self.plan.naive](
             reached(self.plan.store),

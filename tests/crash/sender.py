@@ -14,7 +14,6 @@ store. (Over 300 lines, because workers, platforms and the killing explain each 
 from __future__ import annotations
 
 import gc
-import http.client
 import json
 import logging
 import os
@@ -24,15 +23,16 @@ import select
 import signal
 import sys
 import threading
-import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import chain, cycle
 from typing import Any, NoReturn
 
 import attrs
 import httpx
+from children import Phases, Process, Traced, leave
 
 from supportflow import Desk
 from supportflow.channels import Ambiguous
@@ -40,7 +40,7 @@ from supportflow.channels.mastodon import Mastodon
 from supportflow.channels.messenger import Messenger
 from supportflow.desk import deliver, outgoing
 from supportflow.errors import TransportError
-from supportflow.flow import Call, Effect, Wait
+from supportflow.flow import Effect, Wait
 from supportflow.http import Request, Webhook
 from supportflow.model import Author, Inbound, Message, Receipt, Visibility
 from supportflow.stores import RowState, Work, WorkKind
@@ -156,67 +156,13 @@ def platform_of(network: str) -> MastodonPlatform | MessengerPlatform:
     return made
 
 
-class Process:
-    """Run a platform in another process, until it is told to end."""
-
-    def __init__(self, network: str) -> None:
-        alive, self._life = os.pipe()
-        told, tell = os.pipe()
-        self.pid = os.fork()
-        if self.pid == 0:
-            os.close(self._life)
-            leave(lambda: self._serve(network, alive, tell))
-        os.close(alive)
-        os.close(tell)
-        with open(told, encoding="utf-8") as lines:  # noqa: PTH123  # a descriptor has no path
-            self.url, credentials = lines.read().split("\n")
-        self.credentials: dict[str, str] = json.loads(credentials)
-
-    @staticmethod
-    def _serve(network: str, alive: int, tell: int) -> None:
-        with platform_of(network) as platform:
-            os.write(tell, f"{platform.url}\n{json.dumps(dict(platform.credentials()))}".encode())
-            os.close(tell)
-            os.read(alive, 1)
-
-    def ask(self, method: str, what: str, **fields: object) -> Any:
-        """Give a command, over a connection of its own: those before it are known by then."""
-        connection = http.client.HTTPConnection(self.url.removeprefix("http://"))
-        connection.request(method, f"/_control/{what}", json.dumps(fields))
-        answer = connection.getresponse()
-        body = json.loads(answer.read())
-        connection.close()
-        if answer.status != 200:
-            raise AssertionError(f"{method} {what}: {body}")
-        return body
-
-    def end(self) -> None:
-        """Let it end; it fails if it failed while it answered."""
-        os.close(self._life)
-        if os.waitpid(self.pid, 0)[1] != 0:
-            raise AssertionError("a platform failed")
-
-
-def leave(work: Callable[[], None]) -> None:
-    """Do the work of a forked process, and end it without any clearing up."""
-    status = 1
-    try:
-        work()
-        status = 0
-    except BaseException:  # it is the end of the process
-        traceback.print_exc()
-    finally:
-        os._exit(status)
-
-
 # --- workers -----------------------------------------------------------------------------
 
 
-class Announcing(Desk):
+class Announcing(Phases, Desk):
     """Say of every effect that it comes, and that it was had."""
 
     step: Callable[[str], None]
-    phase = "start"
 
     def _answer(self, effect: Effect) -> Any:
         if isinstance(effect, Wait):
@@ -228,30 +174,6 @@ class Announcing(Desk):
         finally:
             self.step(f"after {name}")
 
-    def _name(self, effect: Request | Call) -> str:
-        if isinstance(effect, Request):
-            return f"{self.phase} {'post' if effect.posts else 'read'}"
-        if effect.method == "claim":
-            self.phase = effect.args[0].kind.value
-        ends = effect.args[0].settlements if effect.method == "commit" else ()
-        return " ".join([self.phase, effect.method, *(each.state.value for each in ends)])
-
-
-class Traced(httpx.HTTPTransport):
-    """Say how far a request that posts has come."""
-
-    step: Callable[[str], None]
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Perform a request."""
-        if request.method == "POST":
-            request.extensions = {**request.extensions, "trace": self._trace}
-        return super().handle_request(request)
-
-    def _trace(self, event: str, info: object) -> None:
-        if event in STAGES:
-            self.step(STAGES[event])
-
 
 class World:
     """Hold what workers share: the file, the channels, the time, and a client not yet used."""
@@ -259,6 +181,7 @@ class World:
     def __init__(self, path: str, channels: tuple[Any, ...]) -> None:
         self.path, self.channels, self.now = path, channels, START
         self._wire = Traced()
+        self._wire.stages = STAGES
         self._client = httpx.Client(transport=self._wire, timeout=PATIENCE, trust_env=False)
 
     def desk(self, step: Callable[[str], None]) -> Announcing:
@@ -434,7 +357,7 @@ class Campaign:
         self.taken = 0
         self.rows: list[tuple[str, int]] = []
         self.queued = 0
-        self.platforms = {network: Process(network) for network in NETWORKS}
+        self.platforms = {network: Process(partial(platform_of, network)) for network in NETWORKS}
         self.world = World(path, tuple(self._channels()))
         warm(self.world.channels, self.platforms["mastodon"].url)
         for number in range(customers):
