@@ -58,11 +58,17 @@ def pytest_collection_finish() -> None:
 
 
 def _loaded(name: str):
-    """Load a module that stands beside this file, which is no package."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    """Load a module that stands beside this file or beneath it, in no package."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / f"{name}.py")
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def network_of():
+    """Return a function from a network's name to its class in `tests/networks/`."""
+    return lambda name: _loaded(f"networks/{name}").Network
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from supportflow import (
 )
 from supportflow.channels import Traits
 from supportflow.events import Queued
-from supportflow.model import Card, Step, Visibility
+from supportflow.model import Attachment, Card, Step, Template, Visibility
 
 HOUR = timedelta(hours=1)
 
@@ -159,3 +159,35 @@ def test_people_may_have_longer(build, private):
     world.desk.reply(conversation, "Hello.", agent=Agent("anna"))
     with pytest.raises(WindowClosed):
         world.desk.reply(conversation, "Hello.", agent=Agent("robo", "bot"))
+
+
+def test_files_and_templates_go_where_the_network_can(build, world):
+    """They travel with the last part; what is no file, or not over https, is refused."""
+    picture = Attachment("image", "https://shop.example/cup.png", "a cup")
+    approved = Template("parcel_sent", "en_US", ("4711",))
+    plain = world.open("m1")
+    with pytest.raises(Unsupported, match="has no attachments"):
+        world.desk.reply(plain, "Look.", attachments=[picture])
+    with pytest.raises(Unsupported, match="has no template"):
+        world.desk.reply(plain, "Look.", template=approved)
+    able = windowed(build, ["attachments", "template"])
+    conversation = able.open("m1")
+    for wrong in ("cup.png", Attachment("image", "http://shop.example/cup.png")):
+        with pytest.raises(InvalidValue, match="pass an Attachment with an https url"):
+            able.desk.reply(conversation, "Look.", attachments=[wrong])
+    words = ["Look.", "Here."]
+    able.desk.reply(conversation, words, attachments=[picture], template=approved)
+    sent = [row.posting.outgoing for row in able.desk.outbox()]
+    assert [((), None), ((picture,), approved)] == [(o.attachments, o.template) for o in sent]
+    assert 2 == able.desk.deliver().sent
+
+
+def test_a_template_is_sent_after_the_window_has_closed(build, private):
+    """It is what the platform approved for that; plain words are refused."""
+    world = windowed(build, ["template"])
+    conversation = world.open("m1", **private)
+    world.clock.advance(2 * HOUR)
+    with pytest.raises(WindowClosed, match="template"):
+        world.desk.reply(conversation, "It is sent.")
+    world.desk.reply(conversation, "It is sent.", template=Template("parcel_sent", "en_US"))
+    assert 1 == world.desk.deliver().sent

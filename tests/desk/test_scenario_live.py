@@ -4,7 +4,6 @@ The networks are the strict local platforms: real HTTP, polls, signed webhooks a
 """
 
 import asyncio
-from contextlib import contextmanager
 
 import pytest
 
@@ -16,16 +15,11 @@ from supportflow import (
     MemoryStore,
     Reading,
     Refund,
-    Webhook,
     threaded,
 )
-from supportflow.channels.mastodon import Mastodon
-from supportflow.channels.messenger import Messenger
 from supportflow.events import Announced, Failed, Queued, Told
 from supportflow.model import State
 from supportflow.testing.clock import FakeClock
-from supportflow.testing.platforms.mastodon import MastodonPlatform
-from supportflow.testing.platforms.messenger import MessengerPlatform
 
 
 class Words:
@@ -36,103 +30,6 @@ class Words:
     def read(self, message):
         thanks = message.text.startswith("Thank")
         return Reading("praise" if thanks else "question", gratitude=thanks)
-
-
-# -- two networks
-
-
-class OnMastodon:
-    """People write in public; their words, and what our staff types in the app, are polled."""
-
-    def __init__(self, platform):
-        self.platform, self.written = platform, {}
-        self.channel = Mastodon(platform.url, token=platform.shop.token)
-
-    @staticmethod
-    def open(clock):
-        return MastodonPlatform(clock=clock, honours_keys=False)
-
-    def begin(self, desk):
-        self.desk = desk
-
-    async def news(self):
-        """Poll until there is no more; the last ten minutes are read again each time."""
-        while (await self.desk.poll()).more:
-            pass
-
-    async def writes(self, name, text):
-        post = self.platform.customer(name).post(
-            f"@shop {text}", in_reply_to=self.written.get(name)
-        )
-        self.written[name] = post
-        await self.news()
-
-    async def leaves(self, name):
-        """Be gone: nobody can answer a post that was deleted."""
-        self.platform.customer(name).delete(self.written[name])
-
-    async def staff(self, name, text):
-        self.platform.shop.post_natively(f"@{name} {text}", in_reply_to=self.written[name])
-        await self.news()
-
-    def id_of(self, name):
-        return self.platform.customer(name).id
-
-    def ours(self):
-        return [
-            post.text.split(maxsplit=1)[1] for post in self.platform.posts if post.via == "client"
-        ]
-
-
-class OnMessenger:
-    """People write in private; webhooks tell of it, and of what the page itself wrote."""
-
-    def __init__(self, platform):
-        self.platform = platform
-        names = ("page_id", "token", "app_secret", "verify_token")
-        known = {name: platform.credentials()[name] for name in names}
-        self.channel = Messenger(**known, base_url=platform.url)
-
-    @staticmethod
-    def open(clock):
-        return MessengerPlatform(clock=clock)
-
-    def begin(self, desk):
-        """Take webhooks from now on: each is answered when it is committed."""
-        loop = asyncio.get_running_loop()
-
-        def receive(method, headers, query, body):
-            hook = Webhook(method, body, self.platform.now(), headers, query)
-            taking = asyncio.run_coroutine_threadsafe(desk.receive("messenger", hook), loop)
-            answer = taking.result(20)
-            return answer.status, answer.body
-
-        self.platform.deliver_to(receive)
-
-    async def news(self):
-        """Deliver what waits, echoes above all, and everything that came before once more."""
-        await asyncio.to_thread(self.platform.deliver)
-        await asyncio.to_thread(self.platform.redeliver, everything=True)
-
-    async def writes(self, name, text):
-        await asyncio.to_thread(self.platform.customer(name).write, text)
-
-    async def leaves(self, name):
-        """Be gone: nobody can answer a person who blocks the page."""
-        self.platform.customer(name).block()
-
-    async def staff(self, name, text):
-        customer = self.platform.customer(name)
-        await asyncio.to_thread(self.platform.page_inbox.reply, customer, text)
-
-    def id_of(self, name):
-        return self.platform.customer(name).psid
-
-    def ours(self):
-        return [post.text for post in self.platform.posts]
-
-
-NETWORKS = {"mastodon": OnMastodon, "messenger": OnMessenger}
 
 
 # -- the story
@@ -216,14 +113,7 @@ async def refusal(network, desk, ben):
     assert 4 == len(network.ours())
 
 
-@contextmanager
-def opened(name, clock):
-    """Open a network, with our account on it."""
-    with NETWORKS[name].open(clock) as platform:
-        yield NETWORKS[name](platform)
-
-
-def told(kind, name, kept, build):
+def told(kind, network_kind, kept, build):
     """Tell the story to one desk over one store on one network; return its log and its rows."""
     clock = FakeClock()
     store = kept(clock)
@@ -245,14 +135,15 @@ def told(kind, name, kept, build):
         finally:
             await heard.close()
 
-    with opened(name, clock) as network:
-        return asyncio.run(telling(network))
+    with network_kind.open(clock) as platform:
+        return asyncio.run(telling(network_kind(platform)))
 
 
-@pytest.fixture(scope="module", params=NETWORKS)
-def network_and_oracle(request, build):
+@pytest.fixture(scope="module", params=["mastodon", "messenger"])
+def network_and_oracle(request, build, network_of):
     """Return a network and what the plainest desk and store make of the story there."""
-    return request.param, told("Desk", request.param, MemoryStore, build)
+    network = network_of(request.param)
+    return network, told("Desk", network, MemoryStore, build)
 
 
 @pytest.mark.parametrize("kind", ["Desk", "AsyncDesk"])

@@ -109,7 +109,7 @@ def test_no_parts_are_no_text():
 def test_the_format_is_stable():
     """Stores that exist hold exactly these texts: whoever changes them raises `VERSION`."""
     assert (
-        '{"v":1,"id":"mastodon/109/ola#0","channel":"mastodon","thread":"109","customer":"ola",'
+        '{"v":2,"id":"mastodon/109/ola#0","channel":"mastodon","thread":"109","customer":"ola",'
         '"number":0,"opened_at":1772442000123456,"progress":{"state":"received","version":2,'
         '"since":1772442000123456},"playbook":"complaint","last_key":["status","1"],'
         '"marks":[{"at":1772442000123456,"what":"asked","key":"status:1",'
@@ -117,13 +117,18 @@ def test_the_format_is_stable():
     ) == TEXT
     closed = Closed(AT, Refund("49.90", "EUR"), Agent("mia"))
     assert (
-        '{"v":1,"at":1772442000123456,"outcome":{"is":"Refund","amount":"49.90",'
+        '{"v":2,"at":1772442000123456,"outcome":{"is":"Refund","amount":"49.90",'
         '"currency":"EUR"},"by":{"id":"mia"}}'
     ) == encode(closed)
     state = ChannelState("m", credentials={"token": Secret("s3cret")}, learned={"max": 500})
     assert (
-        '{"v":1,"channel":"m","credentials":{"token":"s3cret"},"learned":{"max":500}}'
+        '{"v":2,"channel":"m","credentials":{"token":"s3cret"},"learned":{"max":500}}'
     ) == encode(state)
+
+
+def test_what_version_1_wrote_is_read():
+    """It knew neither files nor templates in what goes out; all else is as it was."""
+    assert CONVERSATION == decode(Conversation, TEXT.replace('{"v":2', '{"v":1'))
 
 
 def test_what_is_default_is_left_out():
@@ -214,8 +219,8 @@ def test_a_newer_format_says_upgrade():
             SchemaTooNew, match=r"^conversation 7 has format \d+, .*: upgrade the package"
         ):
             decode(Conversation, text, "conversation 7")
-    with pytest.raises(SchemaTooNew, match="event Foreseen has format 2"):
-        decode_event("Foreseen", '{"v":2}')
+    with pytest.raises(SchemaTooNew, match="event Foreseen has format 3"):
+        decode_event("Foreseen", '{"v":3}')
 
 
 @pytest.mark.parametrize(

@@ -90,9 +90,13 @@ class Traits:
         visibilities: Which visibilities it knows.
         receipt: `"id"` where the platform returns an id; `"accepted"` where its
             acceptance is all there is.
-        powers: What it can express beyond text, for example `"card"`, `"quick_replies"`.
+        powers: What it can express beyond text: `"card"`, `"quick_replies"`, `"attachments"`,
+            `"template"`; and `"announcement"` where it posts what answers nobody.
         inbound: How messages come in: `"webhook"`, `"poll"`.
         poll_every: How long between polls.
+        signature: How a webhook proves itself genuine, for example `"X-Hub-Signature-256"`;
+            empty where nothing comes by webhook.
+        rates: How much it takes at most, by purpose, as text.
         cost: Money per request, by purpose, as text.
         unsupported: What the platform does not offer, and what to do instead.
     """
@@ -113,6 +117,8 @@ class Traits:
     powers: frozenset[str] = attrs.field(default=frozenset(), converter=frozenset)
     inbound: tuple[str, ...] = ("poll",)
     poll_every: timedelta = timedelta(seconds=30)
+    signature: str = ""
+    rates: Mapping[str, str] = attrs.field(factory=dict, converter=_frozen)
     cost: Mapping[str, str] = attrs.field(factory=dict, converter=_frozen)
     unsupported: Mapping[str, str] = attrs.field(factory=dict, converter=_frozen)
 

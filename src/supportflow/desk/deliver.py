@@ -193,7 +193,7 @@ class _Attempt:
             self.outgoing = attrs.evolve(self.outgoing, last_inbound_at=conversation.last_at)
         message = self.outgoing
         end = window_end(self.channel, message.visibility, message.by, message.last_inbound_at)
-        if end is not None and end <= core.now():
+        if end is not None and end <= core.now() and message.template is None:
             why = f"the platform took private replies until {end:%Y-%m-%d %H:%M} UTC"
             return (yield from self.refused(why))
         return None

@@ -15,6 +15,7 @@ from supportflow.flow import Program
 from supportflow.model import (
     Agent,
     AgentKind,
+    Attachment,
     Cancel,
     Card,
     ChannelState,
@@ -23,6 +24,7 @@ from supportflow.model import (
     Message,
     Outcome,
     Step,
+    Template,
     Visibility,
 )
 from supportflow.stores import Direction, Loaded, Wanted
@@ -54,6 +56,8 @@ class Draft:
         feedback: The feedback item that a suggestion became.
         card: A product to show.
         quick_replies: Answers to offer as buttons.
+        attachments: Pictures and files to send.
+        template: What the platform has approved and shall send in the place of the words.
         seen: The version of the conversation that the agent looked at.
         instead_of: The reply of which these words are what was not told, and by whom and why
             it is taken back.
@@ -72,6 +76,8 @@ class Draft:
     feedback: str | None = None
     card: Card | None = None
     quick_replies: tuple[str, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
+    template: Template | None = None
     seen: int | None = None
     instead_of: Cancel | None = None
 
@@ -115,9 +121,10 @@ def checked(
     answered = _answered(conversation, draft, loaded)
     visibility = _visibility(answered, draft, channel)
     _expressible(channel, draft)
-    end = window_end(channel, visibility, draft.agent.kind, conversation.last_at)
-    person = window_end(channel, visibility, AgentKind.person, conversation.last_at)
-    _in_window(end, person, channel, core.now())
+    if draft.template is None:
+        end = window_end(channel, visibility, draft.agent.kind, conversation.last_at)
+        person = window_end(channel, visibility, AgentKind.person, conversation.last_at)
+        _in_window(end, person, channel, core.now())
     blocked = blocking(_findings(core, conversation, draft, visibility, loaded, channel.traits))
     if blocked and not draft.override.strip():
         raise EtiquetteError(blocked)
@@ -162,8 +169,8 @@ def _visibility(answered: Message, draft: Draft, channel: Channel) -> Visibility
 
 
 def _expressible(channel: Channel, draft: Draft) -> None:
-    for power, asked in (("card", draft.card), ("quick_replies", draft.quick_replies)):
-        if asked and power not in channel.traits.powers:
+    for power in ("card", "quick_replies", "attachments", "template"):
+        if getattr(draft, power) and power not in channel.traits.powers:
             raise Unsupported(f"{channel.name} has no {power}; say it in the text instead")
 
 

@@ -142,6 +142,8 @@ def _postings(
             last_inbound_at=conversation.last_at,
             card=draft.card if part == last else None,
             quick_replies=draft.quick_replies if part == last else (),
+            attachments=draft.attachments if part == last else (),
+            template=draft.template if part == last else None,
         )
         yield Posting(
             outgoing,

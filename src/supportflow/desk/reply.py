@@ -13,7 +13,16 @@ from supportflow.desk.drafts import Draft, findings, texts_of
 from supportflow.desk.outgoing import queue
 from supportflow.errors import InvalidValue
 from supportflow.flow import Program
-from supportflow.model import Agent, Card, Conversation, Finding, Outcome, Visibility
+from supportflow.model import (
+    Agent,
+    Attachment,
+    Card,
+    Conversation,
+    Finding,
+    Outcome,
+    Template,
+    Visibility,
+)
 from supportflow.model.values import member, steps_of, strings
 
 __all__ = ["acknowledge", "apologize", "draft", "promise", "reply", "resolve"]
@@ -36,6 +45,8 @@ def reply(
     feedback: str | None = None,
     card: Card | None = None,
     quick_replies: Sequence[str] = (),
+    attachments: Sequence[Attachment] = (),
+    template: Template | None = None,
 ) -> Program[Conversation]:
     """Queue an answer to a customer, where they wrote and as visibly as they wrote.
 
@@ -55,6 +66,9 @@ def reply(
         feedback: The feedback item that a suggestion was turned into.
         card: A product to show, where the network can.
         quick_replies: Answers to offer as buttons, where the network can.
+        attachments: Pictures and files at https addresses, where the network fetches them.
+        template: What the platform has approved, to be sent in the place of the words, which say
+            the same; the only way to write after its window has closed.
 
     Returns:
         The conversation with the reply on its way.
@@ -82,6 +96,8 @@ def reply(
         feedback=feedback and words_of(feedback, "feedback"),
         card=None if card is None else _card(card),
         quick_replies=tuple(words_of(r, "quick_replies") for r in strings(quick_replies)),
+        attachments=tuple(map(_file, attachments)),
+        template=None if template is None else _template(template),
         seen=version_of(conversation),
     )
     return (yield from queue(core, conversation, draft))
@@ -90,6 +106,19 @@ def reply(
 def _card(card: Card) -> Card:
     words = attrs.asdict(card)
     return Card(**{name: words_of(text, f"card.{name}") for name, text in words.items()})
+
+
+def _file(file: Attachment) -> Attachment:
+    if not isinstance(file, Attachment) or not str(file.url).startswith("https://"):
+        raise InvalidValue(f"{file!r:.200} cannot be sent; pass an Attachment with an https url")
+    words = attrs.asdict(file)
+    return Attachment(**{name: words_of(text, f"file.{name}") for name, text in words.items()})
+
+
+def _template(template: Template) -> Template:
+    values = tuple(words_of(each, "template.values") for each in strings(template.values))
+    name = words_of(template.name, "template.name")
+    return Template(name, words_of(template.language, "template.language"), values)
 
 
 def acknowledge(

@@ -140,6 +140,8 @@ def _again(core: Core, rows: tuple[Row, ...], instead_of: Cancel, key: str) -> P
         feedback=asked.feedback,
         card=last.card,
         quick_replies=last.quick_replies,
+        attachments=last.attachments,
+        template=last.template,
         instead_of=instead_of,
     )
 

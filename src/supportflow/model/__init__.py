@@ -69,6 +69,7 @@ from supportflow.model.sending import (
     ChannelState,
     Outgoing,
     Receipt,
+    Template,
 )
 from supportflow.model.values import (
     AUTOMATIC,
@@ -151,6 +152,7 @@ __all__ = [
     "StatusReport",
     "Step",
     "Tag",
+    "Template",
     "Thanked",
     "Unread",
     "Visibility",

@@ -9,9 +9,10 @@ from typing import Any
 
 import attrs
 
+from supportflow.model.message import Attachment
 from supportflow.model.values import AgentKind, Author, Secret, Visibility, aware
 
-__all__ = ["Card", "ChannelState", "Outgoing", "Receipt"]
+__all__ = ["Card", "ChannelState", "Outgoing", "Receipt", "Template"]
 
 
 def _aware(value: datetime) -> datetime:
@@ -57,6 +58,21 @@ class Card:
 
 
 @attrs.frozen
+class Template:
+    """Name a text that the platform has approved, to write first or after its window has closed.
+
+    Args:
+        name: Its name there.
+        language: Its language there, for example `"en_US"`.
+        values: What stands in its places, in order.
+    """
+
+    name: str
+    language: str
+    values: tuple[str, ...] = ()
+
+
+@attrs.frozen
 class Outgoing:
     """Hold one part of a reply, complete, as its channel is to send it.
 
@@ -66,7 +82,7 @@ class Outgoing:
         text: The words.
         to: Whom it is for.
         thread: The platform's thread.
-        reply_to: The (kind, id) of the message that it answers.
+        reply_to: The (kind, id) of the message that it answers; None for an announcement.
         visibility: Never wider than that of the message it answers.
         by: The kind of agent who wrote it.
         queued_at: When it was queued (aware): constant over retries.
@@ -76,6 +92,8 @@ class Outgoing:
         last_inbound_at: When the customer last wrote: the messaging window counts from it.
         card: A product to show.
         quick_replies: Answers to offer as buttons.
+        attachments: Pictures and files that the platform fetches from their https addresses.
+        template: What is sent in the place of `text`, which then says the same in words.
         known: Platform ids that other replies of ours already have, for reconciling.
     """
 
@@ -94,6 +112,8 @@ class Outgoing:
     last_inbound_at: datetime | None = None
     card: Card | None = None
     quick_replies: tuple[str, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
+    template: Template | None = None
     known: frozenset[str] = frozenset()
 
 

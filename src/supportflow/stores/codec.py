@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 #: The format's version, written into every text; newer ones are refused.
-VERSION: Final = 1
+VERSION: Final = 2
 
 T = TypeVar("T")
 
@@ -67,7 +67,7 @@ def encode(value: attrs.AttrsInstance) -> str:
     Example:
         >>> from supportflow.model import ChannelState
         >>> encode(ChannelState("mastodon", cursor="109"))
-        '{"v":1,"channel":"mastodon","cursor":"109"}'
+        '{"v":2,"channel":"mastodon","cursor":"109"}'
     """
     kind = value.__class__
     try:
@@ -120,7 +120,7 @@ def encode_event(event: Event) -> tuple[str, str]:
         >>> from datetime import UTC, datetime
         >>> from supportflow.events import Linked
         >>> encode_event(Linked(datetime(2026, 1, 1, tzinfo=UTC), "a/b/c#0"))
-        ('Linked', '{"v":1,"at":1767225600000000,"bystander_of":"a/b/c#0"}')
+        ('Linked', '{"v":2,"at":1767225600000000,"bystander_of":"a/b/c#0"}')
     """
     return event.__class__.__name__, encode(event)
 

@@ -183,6 +183,8 @@ class Erasure:
             reply_to=_rewritten(outgoing.reply_to, self.name, _WORDS),
             card=None,
             quick_replies=(),
+            attachments=(),
+            template=None,
         )
         posting = attrs.evolve(
             posting,
