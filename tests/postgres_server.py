@@ -131,7 +131,7 @@ class Schema:
     def empty(self) -> None:
         """Remove all rows; quicker than to make the tables anew."""
         tables = ("receipt", "outbox", "event", "message", "conversation", "removal", "erased")
-        tables += ("once", "channel", "quarantine", "worker")
+        tables += ("once", "channel", "quarantine", "mention", "worker")
         self.ask("; ".join(f"DELETE FROM {table}" for table in tables))
 
     def drop(self) -> None:

@@ -47,7 +47,7 @@ def test_an_sqlite_file_is_looked_at(tmp_path, capsys):
     SQLiteStore(path).close()
     assert 0 == main(["doctor", str(path)])
     out = capsys.readouterr().out
-    assert "ok  store: schema 1, answers in" in out
+    assert "ok  store: schema 2, answers in" in out
     assert "outbox: 0 pending, 0 unknown, 0 held, 0 overdue" in out
 
 

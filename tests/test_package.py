@@ -32,8 +32,8 @@ LAYERS = (
     {"machine"},
     {"triage", "etiquette"},
     {"channels", "stores", "notifiers"},
-    {"retry"},
-    {"transport", "mail"},
+    {"retry", "mail"},
+    {"transport"},
     {"report"},
     {"desk"},
     {"web", "cli", "testing", "otel", "__main__"},
@@ -43,7 +43,19 @@ LEVEL = {unit: level for level, units in enumerate(LAYERS) for unit in units}
 # Packages of peers: a file in one of them never imports another channel or notifier.
 PEERS = {"channels", "notifiers"}
 # What several channels of one family share stands in a file of its own.
-FAMILIES = {"supportflow.channels.meta", "supportflow.channels.rest"}
+FAMILIES = {
+    f"supportflow.channels.{name}"
+    for name in (
+        "meta",
+        "meta_account",
+        "meta_inbox",
+        "meta_search",
+        "oauth",
+        "powers",
+        "rest",
+        "setup",
+    )
+}
 
 # What `import supportflow` must not load.
 LAZY = ("httpx.", "tenacity.", "dateutil.", "sqlite3.", "psycopg.", "supportflow.channels.")

@@ -326,7 +326,7 @@ def test_a_newer_schema_is_refused(path):
     SQLiteStore(path).close()
     with closing(sqlite3.connect(path, isolation_level=None)) as raw:
         raw.execute("UPDATE meta SET value = 99 WHERE name = 'schema'")
-    with pytest.raises(SchemaTooNew, match="has schema 99, and this supportflow knows 1: upgrade"):
+    with pytest.raises(SchemaTooNew, match="has schema 99, and this supportflow knows 2: upgrade"):
         SQLiteStore(path)
 
 
@@ -416,7 +416,7 @@ while killed:
     killed = os.waitpid(child, 0)[1] == signal.SIGKILL
     store = SQLiteStore(path)
     assert [("ok",)] == store._connection.execute("PRAGMA integrity_check").fetchall()
-    assert [(1,)] == store._connection.execute(
+    assert [(2,)] == store._connection.execute(
         "SELECT value FROM meta WHERE name = 'schema'"
     ).fetchall()
     tables = store._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
@@ -426,7 +426,7 @@ while killed:
 
 
 def test_a_migration_killed_at_any_statement_is_done_again(tmp_path):
-    """Kill -9 before each statement of the first migration in turn: the next open finds a whole schema."""
+    """Kill -9 before each statement of the migrations in turn: the next open finds a whole schema."""
     tables = in_process(KILLED, tmp_path)
     assert len(tables) > 30  # so many statements were interrupted
     assert 1 == len(set(tables))

@@ -5,6 +5,7 @@ from supportflow.desk.core import Listing
 from supportflow.desk.deliver import Delivered
 from supportflow.desk.health import ChannelHealth, DeskHealth
 from supportflow.desk.intake import Taken
+from supportflow.desk.listen import Heard, Search
 from supportflow.desk.look import Export
 from supportflow.desk.shells import AsyncDesk, Desk
 
@@ -16,6 +17,8 @@ __all__ = [
     "Desk",
     "DeskHealth",
     "Export",
+    "Heard",
     "Listing",
+    "Search",
     "Taken",
 ]

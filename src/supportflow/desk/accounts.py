@@ -18,7 +18,16 @@ from supportflow.model import ChannelState, Secret
 from supportflow.stores import Changes, ChannelChange, Wanted
 from supportflow.text import storable
 
-__all__ = ["faulted", "needing_auth", "paused", "prepared", "remembered", "renewed", "resume"]
+__all__ = [
+    "faulted",
+    "fingerprint",
+    "needing_auth",
+    "paused",
+    "prepared",
+    "remembered",
+    "renewed",
+    "resume",
+]
 
 #: The longest pause that a platform can ask for (RELIABILITY 2.3).
 _LONGEST = timedelta(hours=1)
@@ -105,7 +114,7 @@ def needing_auth(channel: Channel, state: ChannelState, why: str) -> ChannelChan
         state: What it remembers.
         why: What its platform said.
     """
-    learned = {**state.learned, _REFUSED: _fingerprint(channel, state)}
+    learned = {**state.learned, _REFUSED: fingerprint(channel, state)}
     reason = storable(why) or "the platform refused the credentials"
     return ChannelChange(channel.name, learned=learned, needs_auth=reason)
 
@@ -122,12 +131,17 @@ def renewed(core: Core, names: Iterable[str]) -> Program[None]:
         refused = state.learned.get(_REFUSED)
         if state.needs_auth and refused is not None:
             channel = core.channel(name).using(state)
-            if refused != _fingerprint(channel, state):
+            if refused != fingerprint(channel, state):
                 yield from resume(core, name)
 
 
-def _fingerprint(channel: Channel, state: ChannelState) -> str:
-    """Return what tells credentials from others: 32 bits, which lead back to nothing."""
+def fingerprint(channel: Channel, state: ChannelState) -> str:
+    """Return what tells credentials from others: 32 bits, which lead back to nothing.
+
+    Args:
+        channel: A channel.
+        state: What it remembers.
+    """
     digest = hashlib.blake2b(digest_size=4)
     for secret in (*_secrets(channel), *_secrets(state)):
         digest.update(secret.reveal().encode("utf-8", "surrogatepass") + b"\0")

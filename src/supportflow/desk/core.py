@@ -102,6 +102,8 @@ class Core:
         backlog: What that reader has not read yet, as (conversation id, message).
         count: Who counts what is told to operators, if anybody does.
         lines: Who waits to record what webhooks brought, by channel.
+        searches: What to listen for.
+        renewing: Whose credentials this worker is renewing at this moment.
     """
 
     store: Any
@@ -117,6 +119,8 @@ class Core:
     identity: Identity = attrs.field(factory=Identity)
     backlog: deque[tuple[str, Message]] = attrs.field(factory=_backlog, repr=False)
     lines: dict[str, Any] = attrs.field(factory=dict, repr=False)
+    searches: tuple[Any, ...] = ()
+    renewing: dict[str, object] = attrs.field(factory=dict, repr=False)
 
     def now(self) -> datetime:
         """Return the time, in UTC."""

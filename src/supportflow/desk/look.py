@@ -27,6 +27,8 @@ from supportflow.model import Conversation, CustomerRef, Message, State
 from supportflow.model.values import member
 from supportflow.stores import (
     Conversations,
+    Mention,
+    Mentions,
     Messages,
     Outbox,
     Paged,
@@ -61,12 +63,14 @@ class Export:
         conversations: Their conversations.
         messages: Every message in them, both ways, with notes.
         events: Every event of them.
+        mentions: What they wrote of us elsewhere, as far as a search found it.
     """
 
     customer: CustomerRef
     conversations: tuple[Conversation, ...]
     messages: tuple[Stored, ...]
     events: tuple[Recorded, ...]
+    mentions: tuple[Mention, ...] = ()
 
 
 def inbox(
@@ -299,7 +303,9 @@ def export(core: Core, customer: CustomerRef) -> Program[Export]:
         stored += page.messages
     for conversation in conversations:
         events += yield from whole_log(core, conversation.id)
-    return Export(customer, tuple(conversations), tuple(stored), tuple(events))
+    found = yield from _pages(core, Mentions(customer=customer))
+    mentions = tuple(mention for page in found for mention in page.mentions)
+    return Export(customer, tuple(conversations), tuple(stored), tuple(events), mentions)
 
 
 def _pages(core: Core, query: Paged) -> Program[list[Results]]:

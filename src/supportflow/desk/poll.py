@@ -7,11 +7,12 @@ from datetime import timedelta
 
 import attrs
 
-from supportflow.channels import Page, Polls
+from supportflow.channels import NeedsAuth, Page, Polls
 from supportflow.desk.accounts import faulted, remembered
 from supportflow.desk.core import Core, claim, commit, whoami
 from supportflow.desk.flows import flowing
 from supportflow.desk.intake import Taken, intake
+from supportflow.desk.renew import renewed_since
 from supportflow.desk.settle import said
 from supportflow.desk.telemetry import tell
 from supportflow.errors import StoreError, Unsupported
@@ -84,6 +85,9 @@ def _poll_leased(core: Core, lease: ChannelLease) -> Program[Taken]:
     try:
         page = yield from _page(core, lease)
     except Exception as error:
+        used = core.channel(name).using(lease.state)
+        if isinstance(error, NeedsAuth) and (yield from renewed_since(core, used)):
+            return Taken(more=True)
         yield from commit(core, Changes(core.now(), channels=(faulted(core, name, error),)))
         raise
     moved = ChannelChange(name, cursor=page.cursor, checked_at=core.now(), fault="")

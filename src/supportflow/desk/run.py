@@ -10,6 +10,7 @@ from supportflow.channels import Polls
 from supportflow.desk.announce import announce
 from supportflow.desk.core import Core
 from supportflow.desk.deliver import send_due
+from supportflow.desk.listen import Search, listen, searched
 from supportflow.desk.poll import poll
 from supportflow.desk.settle import said
 from supportflow.desk.telemetry import tell
@@ -43,6 +44,9 @@ def loops(core: Core) -> dict[str, Callable[[], Program[None]]]:
             found[f"poll {name}"] = _again(
                 core, partial(_poll_on, core, name), pause, f"poll {name}"
             )
+        for search in searched(core, name):
+            every, title = search.every.total_seconds(), f"listen {name} {search.query}"
+            found[title] = _again(core, partial(_listen_on, core, name, search), every, title)
         found[f"send {name}"] = _again(
             core, partial(_send_on, core, name), SEND_EVERY, f"send {name}"
         )
@@ -80,6 +84,10 @@ def _again(
 
 def _poll_on(core: Core, name: str) -> Program[bool]:
     return (yield from poll(core, name)).more
+
+
+def _listen_on(core: Core, name: str, search: Search) -> Program[bool]:
+    return (yield from listen(core, name, search.query)).more
 
 
 def _send_on(core: Core, name: str) -> Program[bool]:

@@ -28,11 +28,14 @@ from supportflow.desk import check as checks
 from supportflow.desk import deliver as sends
 from supportflow.desk import health as vitals
 from supportflow.desk import intake as facts
+from supportflow.desk import listen as listening
 from supportflow.desk import poll as polls
 from supportflow.desk import receive as hooks
+from supportflow.desk import renew as renewals
 from supportflow.desk import reply as words
 from supportflow.desk import resend as resends
 from supportflow.desk.core import Core
+from supportflow.desk.listen import Search, searches_of
 from supportflow.desk.readers import AsyncReader, Reader
 from supportflow.desk.run import loops
 from supportflow.desk.telemetry import Count, tell
@@ -83,6 +86,7 @@ class Options(TypedDict, total=False):
         classifier: Who reads what customers write; nobody by default.
         clock: Returns the time (aware); the computer's clock by default.
         count: Counts what is told to operators: see `supportflow.desk.telemetry`.
+        searches: What to listen for beside what is addressed to us: queries, or `Search`es.
     """
 
     policy: SLAPolicy
@@ -91,6 +95,7 @@ class Options(TypedDict, total=False):
     classifier: Classifier | None
     clock: Callable[[], datetime]
     count: Count | None
+    searches: Iterable[Search | str]
 
 
 def _check_store(store: object) -> None:
@@ -163,9 +168,13 @@ class _Operations:
     poll = Operation(polls.poll)
     deliver = Operation(sends.deliver)
     resume = Operation(accounts.resume)
+    renew = Operation(renewals.renew)
     check = Operation(checks.check)
     health = Operation(vitals.health)
     announce = Operation(alarms.announce)
+    listen = Operation(listening.listen)
+    mentions = Operation(listening.mentions)
+    mention_counts = Operation(listening.mention_counts)
 
     def __init__(
         self,
@@ -199,6 +208,7 @@ class _Operations:
             options.get("clock", utc_now),
             reader(classifier) if classifier is not None and slow else None,
             options.get("count"),
+            searches=searches_of(options.get("searches", ())),
         )
 
 

@@ -35,6 +35,11 @@ NAMES: Mapping[str, str] = MappingProxyType(
         "and sends it again: put the store right.",
         "poll_failed": "A channel could not be asked for news; it is asked again. If it goes on, "
         "look at `desk.health(check_channels=True)`.",
+        "mentions": "A search found what people say without addressing us, as many as `amount` says.",
+        "search_failed": "A channel could not be searched; it is searched again.",
+        "renewed": "A channel's credentials were renewed. Nothing is to be done.",
+        "renew_failed": "A channel's credentials could not be renewed: somebody must log in again, "
+        "and give the channel new ones.",
         "outbox": "A row of the outbox came to a `state`. `unknown` is looked for by itself; "
         "`failed` and held rows wait for a person: `desk.outbox()`.",
         "settle_conflict": "Somebody else settled a row first; what is there is read again.",

@@ -25,6 +25,7 @@ from supportflow.model import (
     RemovedBy,
     Secret,
 )
+from supportflow.stores.mentions import Mention, MentionCount, MentionCounts, Mentions
 
 __all__ = [
     "KEPT",
@@ -38,6 +39,10 @@ __all__ = [
     "HoldRows",
     "Kept",
     "Loaded",
+    "Mention",
+    "MentionCount",
+    "MentionCounts",
+    "Mentions",
     "Messages",
     "Outbox",
     "Paged",
@@ -357,6 +362,7 @@ class Changes:
         holds: Rows to hold, release or cancel.
         quarantine: Items that could not be read.
         replayed: Ids of quarantined items that were read after all.
+        mentions: What searches found; what is known stays as it is.
         channels: What channels remember from now on, their cursors among it.
         retimed: (conversation id, version, next_due_at, policy_version): clocks only,
             applied only where the version still stands.
@@ -374,6 +380,7 @@ class Changes:
     holds: tuple[HoldRows, ...] = ()
     quarantine: tuple[Quarantined, ...] = ()
     replayed: tuple[str, ...] = ()
+    mentions: tuple[Mention, ...] = ()
     channels: tuple[ChannelChange, ...] = ()
     retimed: tuple[tuple[str, int, datetime | None, str], ...] = ()
 
@@ -620,8 +627,8 @@ class Vitals:
 
 
 #: What is found page by page.
-Paged: TypeAlias = Conversations | Messages | Outbox | Quarantine
-Query: TypeAlias = Paged | Vitals
+Paged: TypeAlias = Conversations | Messages | Outbox | Quarantine | Mentions
+Query: TypeAlias = Paged | Vitals | MentionCounts
 
 
 @attrs.frozen
@@ -667,6 +674,8 @@ class Results:
         after: What to pass to get the next page; None if this was the last.
         vitals: For `Vitals`.
         now: For `Conversations(due=True)`: the store's time.
+        mentions: For `Mentions`.
+        counts: For `MentionCounts`.
     """
 
     conversations: tuple[Conversation, ...] = ()
@@ -676,6 +685,8 @@ class Results:
     after: str | None = None
     vitals: StoreVitals | None = None
     now: datetime | None = None
+    mentions: tuple[Mention, ...] = ()
+    counts: tuple[MentionCount, ...] = ()
 
 
 class Store(Protocol):

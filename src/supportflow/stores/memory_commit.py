@@ -11,7 +11,16 @@ import attrs
 from supportflow.errors import Conflict, InvalidValue
 from supportflow.events import Absorbed, Event, Linked, Merged, Opened, Recorded
 from supportflow.model import ChannelState, Conversation, CustomerRef, MessageKey
-from supportflow.stores import Changes, ChannelChange, Quarantined, Removed, Row, Stored, Written
+from supportflow.stores import (
+    Changes,
+    ChannelChange,
+    Mention,
+    Quarantined,
+    Removed,
+    Row,
+    Stored,
+    Written,
+)
 from supportflow.stores import memory_outbox as outbox
 from supportflow.stores.codec import encode, storable
 from supportflow.stores.erasure import Erasure, erasure, message_hash
@@ -40,6 +49,8 @@ def commit(tables: Tables, changes: Changes) -> None:
         _quarantine(tables, item)
     for replayed in changes.replayed:
         _replayed(tables, replayed, changes.at)
+    for mention in changes.mentions:
+        _mention(tables, mention)
     for change in changes.channels:
         _change_channel(tables, change)
     for retimed in changes.retimed:
@@ -190,6 +201,14 @@ def _replayed(tables: Tables, name: str, at: datetime) -> None:
         tables.quarantine[name] = attrs.evolve(item, replayed_at=at)
 
 
+def _mention(tables: Tables, mention: Mention) -> None:
+    message = attrs.evolve(mention.message, raw=None)
+    storable(mention.query, "the query of a mention")
+    encode(message)  # what no store could give back is refused here too
+    if (place := (mention.query, message.key)) not in tables.mentions:
+        tables.mentions[place] = Mention(mention.query, message)
+
+
 # --- erasure -----------------------------------------------------------------------------
 
 
@@ -210,6 +229,7 @@ def erase(tables: Tables, customer: CustomerRef, now: datetime) -> None:
     ids = {conversation.id for conversation in theirs}
     said = {key for key, stored in tables.messages.items() if stored.conversation in ids}
     keys: set[MessageKey] = {(channel, kind, name) for channel, kind, name, _ in said}
+    keys |= _unmention(tables, customer)
     pseudonym = f"erased-{secrets.token_hex(8)}"
     blank = erasure(customer, pseudonym, theirs, keys, tables.secret)
     for conversation in theirs:
@@ -225,6 +245,18 @@ def erase(tables: Tables, customer: CustomerRef, now: datetime) -> None:
             tables.quarantine[item.id] = attrs.evolve(
                 item, raw=b"", why="erased", replayed_at=item.replayed_at or now
             )
+
+
+def _unmention(tables: Tables, customer: CustomerRef) -> set[MessageKey]:
+    """Forget what a customer wrote of us elsewhere, and return its keys."""
+    theirs = [
+        place
+        for place, mention in tables.mentions.items()
+        if (mention.message.channel, mention.message.author.id) == (customer.channel, customer.id)
+    ]
+    for place in theirs:
+        del tables.mentions[place]
+    return {key for _, key in theirs}
 
 
 def _to(row: Row, customer: CustomerRef, ids: set[str]) -> bool:

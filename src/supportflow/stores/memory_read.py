@@ -18,6 +18,10 @@ from supportflow.model import Conversation, CustomerRef, MessageKey
 from supportflow.stores import (
     Conversations,
     Loaded,
+    Mention,
+    MentionCount,
+    MentionCounts,
+    Mentions,
     Messages,
     Outbox,
     Paged,
@@ -151,6 +155,11 @@ def find(tables: Tables, query: Query, now: datetime) -> Results:
         case Quarantine():
             items, after = _page(query, _quarantined(tables, query))
             return Results(quarantined=items, after=after)
+        case Mentions():
+            mentions, after = _page(query, _mentions(tables, query))
+            return Results(mentions=mentions, after=after)
+        case MentionCounts():
+            return Results(counts=_counts(tables, query))
         case Vitals():
             return Results(vitals=_vitals(tables, now))
 
@@ -269,6 +278,34 @@ def _quarantined(
             and (query.replayed or item.replayed_at is None)
         ):
             yield (_sortable(item.at), item.id), item
+
+
+def _mentions(
+    tables: Tables, query: Mentions | MentionCounts
+) -> Iterator[tuple[tuple[str, str, str, str], Mention]]:
+    for mention in tables.mentions.values():
+        message = mention.message
+        if (*message.key, "") in tables.messages or not _within(message.at, query):
+            continue
+        if isinstance(query, MentionCounts) or (
+            query.query in {None, mention.query}
+            and query.channel in {None, message.channel}
+            and query.customer in {None, CustomerRef(message.channel, message.author.id)}
+        ):
+            yield (_sortable(message.at), mention.query, *message.key[1:]), mention
+
+
+def _within(at: datetime, query: Mentions | MentionCounts) -> bool:
+    since, until = query.since, query.until
+    return (since is None or since <= at) and (until is None or at < until)
+
+
+def _counts(tables: Tables, query: MentionCounts) -> tuple[MentionCount, ...]:
+    counted = Counter(
+        (mention.query, mention.message.channel, mention.message.at.date())
+        for _, mention in _mentions(tables, query)
+    )
+    return tuple(sorted(MentionCount(*place, count) for place, count in counted.items()))
 
 
 def log(

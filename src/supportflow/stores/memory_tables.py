@@ -13,7 +13,7 @@ import attrs
 
 from supportflow.events import Recorded
 from supportflow.model import ChannelState, Conversation, MessageKey
-from supportflow.stores import Quarantined, Removed, Row, Settlement, Stored, ThreadHead
+from supportflow.stores import Mention, Quarantined, Removed, Row, Settlement, Stored, ThreadHead
 
 __all__ = ["Entry", "Lease", "RevisionKey", "Table", "Tables"]
 
@@ -117,6 +117,7 @@ class Tables:
         self.channels: Table[str, ChannelState] = Table(changed)
         self.leases: Table[str, Lease] = Table(changed)
         self.quarantine: Table[str, Quarantined] = Table(changed)
+        self.mentions: Table[tuple[str, MessageKey], Mention] = Table(changed)  # by query
         self.alive: Table[int, bool] = Table(changed)  # by worker
         self.secret = secrets.token_bytes(32)
 

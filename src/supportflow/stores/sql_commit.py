@@ -11,6 +11,7 @@ from supportflow.stores import Changes, ChannelChange, Quarantined, Written
 from supportflow.stores.codec import decode, encode, encode_event, storable
 from supportflow.stores.sql import Dialect, Program, Statement, micros, optional_micros
 from supportflow.stores.sql_load import by_kind
+from supportflow.stores.sql_mentions import keep_mentions
 from supportflow.stores.sql_messages import keep_messages
 from supportflow.stores.sql_outbox import hold, merge_rows, queue, settle
 from supportflow.stores.sql_rows import conversation_columns
@@ -45,6 +46,7 @@ def commit(dialect: Dialect, changes: Changes) -> Program[None]:
     for asked in changes.holds:
         yield from hold(dialect, asked, changes.at)
     yield from _quarantine(changes)
+    yield from keep_mentions(changes.mentions)
     yield from _channels(dialect, changes.channels)
 
 

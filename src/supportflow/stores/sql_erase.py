@@ -13,6 +13,7 @@ from supportflow.stores.codec import decode, decode_event, encode, encode_event,
 from supportflow.stores.erasure import Erasure, erasure, message_hash
 from supportflow.stores.sql import Dialect, Program, Statement
 from supportflow.stores.sql_ids import split_id
+from supportflow.stores.sql_mentions import erase_mentions, mentioned_keys
 from supportflow.stores.sql_rows import (
     MESSAGE_COLUMNS,
     MESSAGE_TABLES,
@@ -45,6 +46,7 @@ def erase(dialect: Dialect, customer: CustomerRef) -> Program[None]:
     )
     messages = {row[0]: stored_of(row[1:]) for row in found.rows}
     keys = {stored.message.key for stored in messages.values()}
+    keys |= yield from mentioned_keys(customer)
     salt = yield Statement("SELECT value FROM meta WHERE name = 'salt'")
     secret = bytes.fromhex(salt.rows[0][0])
     pseudonym = f"erased-{secrets.token_hex(8)}"
@@ -58,6 +60,7 @@ def erase(dialect: Dialect, customer: CustomerRef) -> Program[None]:
         [(message_hash(key, secret),) for key in sorted(keys)],
         many=True,
     )
+    yield erase_mentions(customer)
     yield from _references(dialect, plan)
     yield from _neighbours(dialect, plan)
     yield from _quarantine(dialect, plan)

@@ -12,6 +12,8 @@ from supportflow.events import Recorded
 from supportflow.model import Conversation, CustomerRef
 from supportflow.stores import (
     Conversations,
+    MentionCounts,
+    Mentions,
     Messages,
     Outbox,
     Paged,
@@ -25,6 +27,13 @@ from supportflow.stores.codec import decode
 from supportflow.stores.erasure import FINAL
 from supportflow.stores.sql import Dialect, Program, Statement, from_micros, micros
 from supportflow.stores.sql_ids import split_id, tag_text
+from supportflow.stores.sql_mentions import (
+    MENTION_COLUMNS,
+    MENTION_TABLES,
+    conditions,
+    count_mentions,
+    mention_of,
+)
 from supportflow.stores.sql_rows import (
     EVENT_COLUMNS,
     EVENT_TABLES,
@@ -88,6 +97,8 @@ def find(dialect: Dialect, query: Query) -> Program[Results]:
     """
     if isinstance(query, Vitals):
         return Results(vitals=(yield from vitals(dialect)))
+    if isinstance(query, MentionCounts):
+        return Results(counts=(yield from count_mentions(query)))
     if query.limit < 1:
         raise InvalidValue(f"limit is {query.limit}; a page holds at least 1")
     if isinstance(query, Conversations) and query.due:
@@ -111,6 +122,8 @@ def _select(dialect: Dialect, query: Paged) -> _Select:
             return _outbox(dialect, query)
         case Quarantine():
             return _quarantine(dialect, query)
+        case Mentions():
+            return _mentions(query)
 
 
 def _results(query: Paged, rows: Sequence[Sequence[Any]], after: str | None) -> Results:
@@ -124,6 +137,8 @@ def _results(query: Paged, rows: Sequence[Sequence[Any]], after: str | None) -> 
             return Results(rows=tuple(map(row_of, rows)), after=after)
         case Quarantine():
             return Results(quarantined=tuple(map(quarantined_of, rows)), after=after)
+        case Mentions():
+            return Results(mentions=tuple(map(mention_of, rows)), after=after)
 
 
 def _conversations(dialect: Dialect, query: Conversations) -> _Select:
@@ -189,6 +204,13 @@ def _quarantine(dialect: Dialect, query: Quarantine) -> _Select:
         select.where(f"q.id IN (SELECT value FROM {dialect.each})", dialect.array(query.ids))
     if not query.replayed:
         select.where("q.replayed_at IS NULL")
+    return select
+
+
+def _mentions(query: Mentions) -> _Select:
+    select = _Select(f"{MENTION_COLUMNS} FROM {MENTION_TABLES}", ("n.at", "n.number"))
+    for condition, params in conditions(query):
+        select.where(condition, *params)
     return select
 
 

@@ -10,6 +10,7 @@ from supportflow.stores import Store
 from supportflow.testing.clock import FakeClock
 from supportflow.testing.store_commits import CommitContract
 from supportflow.testing.store_erasure import ErasureContract
+from supportflow.testing.store_mentions import MentionContract
 from supportflow.testing.store_messages import MessageContract
 from supportflow.testing.store_outbox import OutboxContract
 from supportflow.testing.store_pages import PageContract
@@ -31,6 +32,7 @@ class StoreContract(
     SettlingContract,
     ReconcileContract,
     ErasureContract,
+    MentionContract,
     VitalsContract,
     WriterContract,
 ):
