@@ -91,6 +91,21 @@ def test_a_text_that_is_too_long_is_blocked_or_overridden(world):
     assert "the platform takes more by now" == queued.why
 
 
+def test_a_private_text_has_a_limit_of_its_own(build):
+    """Where the network has one: shorter or longer, and counted in another way."""
+    both = ("public", "private")
+    more = {"max_private": 30, "private_counting": "bytes", "visibilities": both}
+    world = build([build.Net(traits=Traits("net", 20, "read", **more))])
+    public = world.open("m1")
+    private = world.open("m2", visibility=Visibility.private)
+    world.desk.reply(private, "x" * 30)
+    for conversation, text in ((public, "x" * 21), (private, "x" * 31), (private, "я" * 16)):
+        with pytest.raises(EtiquetteError):
+            world.desk.reply(conversation, text)
+    plain = Traits("net", 20, "read", counting="utf16")
+    assert 2 == plain.count_private("👍")
+
+
 def test_a_draft_is_only_looked_at(world):
     """What the gate says can be asked without sending anything."""
     conversation = world.open("m1")

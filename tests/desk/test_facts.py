@@ -345,6 +345,34 @@ def test_an_echo_without_a_mark_is_known_by_its_words(world):
     assert 5 == len(world.events(conversation, Told))
 
 
+@pytest.mark.parametrize(
+    ("parent", "expected"), [("m1", "sent"), ("m2", "sent"), ("m3", "unknown")]
+)
+def test_an_echo_stands_beneath_what_it_answers_or_its_thread(world, parent, expected):
+    """Where threads are one level deep, an answer to an answer is told beneath the first message."""
+    conversation = world.open("m1")
+    world.take(world.said("m2", minutes=1, thread="m1", parent="m1"))
+    world.desk.reply(conversation, "We see it.")
+    world.platform.fail(TimeoutError(), taken=True)
+    world.desk.deliver()
+    world.take(world.ours("r1", "We see it.", 1, to="ola", thread="m1", parent=parent))
+    assert [expected] == [state.rstrip("*") for state in world.states()]
+
+
+@pytest.mark.parametrize(("visibility", "expected"), [("private", "sent"), ("public", "unknown")])
+def test_a_private_echo_names_no_message_that_it_answers(world, visibility, expected):
+    """Its words alone tell it; in public, where answers name what they answer, they must too."""
+    shown = Visibility(visibility)
+    conversation = world.open("m1", visibility=shown)
+    world.desk.reply(conversation, "We see it.")
+    world.platform.fail(TimeoutError(), taken=True)
+    world.desk.deliver()
+    echo = world.ours("r1", "We see it.", 1, to="ola", thread="m1", visibility=shown)
+    world.take(echo)
+    assert [expected] == [state.rstrip("*") for state in world.states()]
+    assert 1 == len(world.events(conversation, Told))
+
+
 def test_an_echo_of_an_early_part_tells_nothing_anew(world):
     """Later parts were told already: the row is settled, and no step is taken twice."""
     conversation = queued(world, "One.", "Two.", "Three.")

@@ -7,7 +7,7 @@ delete a customer's words.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 from importlib.metadata import EntryPoint, entry_points
@@ -69,6 +69,10 @@ def _frozen(value: Mapping[str, Any]) -> Mapping[str, Any]:
     return MappingProxyType(dict(value))
 
 
+def _several(value: Iterable[str]) -> frozenset[str]:
+    return frozenset(value)
+
+
 @attrs.frozen
 class Traits:
     """Describe a network as data: what it can do and where its limits are.
@@ -76,6 +80,8 @@ class Traits:
     Args:
         network: The network's name, for example `"mastodon"`.
         max_text: The longest text, in the platform's own counting.
+        max_private: The longest private text, where that is another length.
+        private_counting: How the platform counts a private text, where that is another way.
         reconcile: How an uncertain send is cleared up.
         protocol: The version of the channel protocol that it was made for.
         counting: How the platform counts, by a name of `supportflow.text.limits.count`; a
@@ -114,8 +120,10 @@ class Traits:
     human_window: timedelta | None = None
     visibilities: tuple[str, ...] = ("public",)
     receipt: str = "id"
-    powers: frozenset[str] = attrs.field(default=frozenset(), converter=frozenset)
+    powers: frozenset[str] = attrs.field(default=frozenset(), converter=_several)
     inbound: tuple[str, ...] = ("poll",)
+    max_private: int | None = None
+    private_counting: str = ""
     poll_every: timedelta = timedelta(seconds=30)
     signature: str = ""
     rates: Mapping[str, str] = attrs.field(factory=dict, converter=_frozen)
@@ -132,6 +140,17 @@ class Traits:
             InvalidValue: If `counting` names no way to count.
         """
         return count(text, self.counting)
+
+    def count_private(self, text: str) -> int:
+        """Return a private text's length as the platform counts it, or a little more.
+
+        Args:
+            text: The text.
+
+        Raises:
+            InvalidValue: If `private_counting` names no way to count.
+        """
+        return count(text, self.private_counting) if self.private_counting else self.count(text)
 
 
 @attrs.frozen

@@ -246,13 +246,16 @@ def _findings(
     traits: Traits,
 ) -> tuple[Finding, ...]:
     found: list[Finding] = []
+    limit, counter = traits.max_text, traits.count
+    if visibility is Visibility.private and traits.max_private is not None:
+        limit, counter = traits.max_private, traits.count_private
     for text in draft.texts:
         context = Context(
             conversation,
             visibility,
             draft.steps,
-            traits.max_text,
-            traits.count,
+            limit,
+            counter,
             draft.language or conversation.reading.language,
             loaded.skeletons.get(skeleton(text), 0),
         )

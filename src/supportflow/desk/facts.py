@@ -20,11 +20,13 @@ from supportflow.model import (
     Inbound,
     Message,
     Outbound,
+    Outgoing,
     PartTold,
     Reaction,
     Receipt,
     Removal,
     StatusReport,
+    Visibility,
 )
 from supportflow.model.quick import maker
 from supportflow.stores import (
@@ -154,7 +156,8 @@ def _unmarked_echo(
     """Return the row whose words these are, where the platform carries no mark of ours.
 
     Only while its answer is awaited: same message answered, same words, and not from before
-    it was sent (RELIABILITY 2.5). Otherwise somebody answered in the platform's own app.
+    it was sent (RELIABILITY 2.5). A private message of many networks names none that it answers:
+    there the words must do. Otherwise somebody answered in the platform's own app.
     """
     if not conversation.pending:
         return None
@@ -164,11 +167,22 @@ def _unmarked_echo(
         outgoing, sent_at = row.posting.outgoing, row.first_sent_at
         awaited = row.state in {RowState.sending, RowState.unknown}
         if awaited and row.id not in batch.settlements and sent_at is not None:
-            answered = outgoing.reply_to == (message.kind, message.parent)
+            answered = _answers(message, outgoing)
             same = outgoing.text.split() == message.text.split()
             if answered and same and message.at >= sent_at - _SKEW:
                 return row
     return None
+
+
+def _answers(message: Message, outgoing: Outgoing) -> bool:
+    """Say whether a message of ours stands where a reply was sent to.
+
+    Where threads are one level deep, that is beneath the first message of the thread.
+    """
+    if message.parent is None:
+        return message.visibility is Visibility.private
+    kind, answered = outgoing.reply_to or ("", "")
+    return message.kind == kind and message.parent in (answered, outgoing.thread)
 
 
 def _echo(
