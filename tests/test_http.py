@@ -20,6 +20,7 @@ from supportflow.http import (
     Request,
     Response,
     Webhook,
+    read_items,
     read_json,
     retry_at,
 )
@@ -220,6 +221,56 @@ def test_any_bytes_are_read_or_refused(body):
 def test_json_survives_the_way(value):
     """What Python writes as JSON is read back as it was."""
     assert value == read_json(json.dumps(value).encode())
+
+
+@given(
+    st.lists(
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.text(),
+            lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+            max_leaves=8,
+        )
+    ),
+    st.sampled_from([(",", ":"), (", ", ": "), (" ,\n", "\t:\r")]),
+)
+def test_a_list_is_cut_into_items(values, separators):
+    """Each item is what the whole holds in its place, and its text says the same."""
+    body = json.dumps(values, separators=separators).encode()
+    found = read_items(b" " + body + b"\n")
+    assert read_json(body) == [value for value, _ in found]
+    assert values == [json.loads(text) for _, text in found]
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (b"", "no JSON list"),
+        (b'{"a": []}', "no JSON list"),
+        (b"[", "not JSON"),
+        (b"[1", "no , or ] at character 2"),
+        (b"[1 2]", "no , or ] at character 2"),
+        (b"[1,]", "not JSON"),
+        (b"[,1]", "not JSON"),
+        (b"[] []", "goes on after its end at character 3"),
+        (b"[1],", "goes on after its end at character 3"),
+        (b"[NaN]", "NaN"),
+        (b'[{"a": 1, "a": 2}]', "a key twice"),
+        (b"[\xff]", "not UTF-8 at byte 1"),
+        (b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1), "nested deeper than 64"),
+        (b"[" * 100_000, "nested deeper than 64"),
+        (b"[" + b" " * MAX_BODY + b"]", "over the limit"),
+    ],
+)
+def test_what_is_no_list_is_refused(body, why):
+    """It is as strict as the reader of whole bodies, and its error says what is wrong."""
+    with pytest.raises(PayloadError, match=why):
+        read_items(body)
+
+
+def test_a_list_may_be_as_deep_as_anything():
+    """The deepest body that is read whole is read item by item too."""
+    body = b"[" * MAX_DEPTH + b"]" * MAX_DEPTH
+    assert read_json(body) == [value for value, _ in read_items(body)]
 
 
 # -- when to ask again

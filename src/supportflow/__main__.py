@@ -1,4 +1,4 @@
-"""The command line: `python -m supportflow doctor` says how a desk or a store is."""
+"""The command line: `python -m supportflow doctor|channel|new-channel`."""
 
 from __future__ import annotations
 
@@ -39,6 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     doctor.add_argument("target", metavar="TARGET", help=_TARGET)
     doctor.add_argument("--offline", action="store_true", help="do not ask the platforms")
     doctor.set_defaults(run=_doctor)
+    channel = commands.add_parser("channel", help="say what setting up a channel takes, and check it")
+    channel.add_argument("name", metavar="NAME", nargs="?", help="the network; all are listed")
+    channel.add_argument("--offline", action="store_true", help="do not ask the platform")
+    channel.set_defaults(run=_channel)
     given = parser.parse_args(arguments)
     try:
         return int(given.run(given))
@@ -52,6 +56,16 @@ def _doctor(given: argparse.Namespace) -> int:
     for line in _lines(found):
         print(line)
     return 0 if found.ok else 1
+
+
+def _channel(given: argparse.Namespace) -> int:
+    from supportflow.cli.channel import lines, listed
+
+    told, well = ([*listed()], True)
+    if given.name is not None:
+        told, well = lines(given.name, offline=given.offline)
+    print(*told, sep="\n")
+    return 0 if well else 1
 
 
 def _target(name: str) -> Any:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from itertools import chain
 from math import isinf
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
 from supportflow.errors import InvalidValue, PayloadError
+
+T = TypeVar("T")
 
 __all__ = [
     "MAX_BODY",
@@ -23,6 +24,7 @@ __all__ = [
     "Request",
     "Response",
     "Webhook",
+    "read_items",
     "read_json",
     "retry_at",
 ]
@@ -191,13 +193,19 @@ _DECODER = json.JSONDecoder(
     object_pairs_hook=_no_duplicates, parse_constant=_no_constant, parse_float=_finite
 )
 _NESTS = (dict, list)
+_BEGUN = re.compile(r"[ \t\n\r]*+\[[ \t\n\r]*+(\][ \t\n\r]*+)?")
+_AFTER = re.compile(r"[ \t\n\r]*+([,\]])[ \t\n\r]*+")
 
 
-def _is_deep(value: Any) -> bool:
+def _is_deep(value: Any, limit: int = MAX_DEPTH) -> bool:
     layer = [value] if value.__class__ in _NESTS else []
-    for _ in range(MAX_DEPTH):
-        items = chain.from_iterable(v.values() if v.__class__ is dict else v for v in layer)
-        layer = [item for item in items if item.__class__ in _NESTS]
+    for _ in range(limit):
+        layer = [
+            item
+            for nest in layer
+            for item in (nest.values() if nest.__class__ is dict else nest)
+            if item.__class__ is dict or item.__class__ is list
+        ]
         if not layer:
             return False
     return True
@@ -217,20 +225,63 @@ def read_json(body: bytes, limit: int = MAX_BODY) -> Any:
         >>> read_json(b'[1, 2]')
         [1, 2]
     """
+    value = _decoded(body, limit, _DECODER.decode)
+    # Brackets in strings count too: there may be fewer nests than this, never more.
+    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _is_deep(value):
+        raise PayloadError(f"JSON is nested deeper than {MAX_DEPTH}")
+    return value
+
+
+def read_items(body: bytes, limit: int = MAX_BODY) -> list[tuple[Any, str]]:
+    """Read a strict JSON list from outside, each item with its own text.
+
+    Args:
+        body: The raw bytes.
+        limit: The largest size accepted, in bytes.
+
+    Raises:
+        PayloadError: If it is no list, or anything else is wrong.
+
+    Example:
+        >>> read_items(b'[{"id": "1"}, 2]')
+        [({'id': '1'}, '{"id": "1"}'), (2, '2')]
+    """
+    return _decoded(body, limit, _items)
+
+
+def _decoded(body: bytes, limit: int, decode: Callable[[str], T]) -> T:
+    """Decode a text, and say in our own words why it cannot be."""
     if len(body) > limit:
         raise PayloadError(f"body of {len(body)} bytes is over the limit of {limit}", status=413)
     try:
-        value = _DECODER.decode(body.decode("utf-8"))
+        return decode(body.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise PayloadError(f"body is not UTF-8 at byte {error.start}") from None
     except RecursionError:
         raise PayloadError(f"JSON is nested deeper than {MAX_DEPTH}") from None
     except ValueError as error:
         raise PayloadError(f"body is not JSON: {error}"[:200]) from None
-    # Brackets in strings count too: there may be fewer nests than this, never more.
-    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _is_deep(value):
-        raise PayloadError(f"JSON is nested deeper than {MAX_DEPTH}")
-    return value
+
+
+def _items(text: str) -> list[tuple[Any, str]]:
+    """Cut a JSON list into its items."""
+    begun = _BEGUN.match(text)
+    if begun is None:
+        raise PayloadError("body is no JSON list")
+    found, at, goes_on = [], begun.end(), begun[1] is None
+    while goes_on:
+        value, end = _DECODER.raw_decode(text, at)
+        nests = text.count("[", at, end) + text.count("{", at, end)
+        if nests >= MAX_DEPTH and _is_deep(value, MAX_DEPTH - 1):
+            raise PayloadError(f"JSON is nested deeper than {MAX_DEPTH}")
+        found.append((value, text[at:end]))
+        after = _AFTER.match(text, end)
+        if after is None:
+            raise PayloadError(f"body is not JSON: no , or ] at character {end}")
+        at, goes_on = after.end(), after[1] == ","
+    if at != len(text):
+        raise PayloadError(f"body is not JSON: it goes on after its end at character {at}")
+    return found
 
 
 def _pause(text: str) -> timedelta | None:

@@ -114,7 +114,8 @@ def own(number: int, text: str, app: str = "Web", **fields) -> dict:
 
 def answer(content: object, code: int = 200, **headers: str) -> Response:
     """Return an answer in JSON."""
-    return Response(code, headers, json.dumps(content).encode(), NOW)
+    body = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+    return Response(code, headers, body.encode("utf-8", "backslashreplace"), NOW)
 
 
 def shop(learned: Mapping[str, object] | None = None, **options) -> Mastodon:
@@ -1038,6 +1039,23 @@ class TestContract(ChannelContract):
                 found=(answer(below()), answer([SENT])),
                 absent=(answer(below(status(2))), answer([older])),
             ),
+            SendCase("a private reply", *self.unanswered(private=True)),
+            SendCase("news", *self.unanswered(private=False)),
             SendCase("to nothing", outgoing(), (read,), (gone,), Refused),
             SendCase("gone", outgoing(), (read, post), (answer(status(1)), gone), Refused),
         ]
+
+    def unanswered(self, *, private: bool) -> tuple:
+        """Return a post that answers nothing: one for Ola alone, or an announcement."""
+        headers = {"Authorization": f"Bearer {TOKEN}", "Accept": "application/json"}
+        write = {**headers, "Content-Type": "application/json", "Idempotency-Key": "mark-1"}
+        to = Author("102", "Ola", "ola") if private else Author("", "", "")
+        visibility = Visibility.private if private else Visibility.public
+        words = "@ola We are sorry." if private else "We are sorry."
+        width = "direct" if private else "public"
+        body = {"status": words, "visibility": width, "language": "en"}
+        post = Request(
+            "POST", f"{HOST}/api/v1/statuses", write, json.dumps(body).encode(), posts=True
+        )
+        message = outgoing(reply_to=None, to=to, visibility=visibility)
+        return message, (post,), (answer(SENT),), Receipt("110070", FOUND.at, FOUND.permalink)

@@ -448,3 +448,22 @@ def test_the_secret_is_in_no_request_log_and_no_error(perform, platform, caplog)
         perform(channel.send(answer_to(ola.post("@shop Hello"), ola)))
     shown = f"{failed.value!r}{channel!r}{caplog.text}{platform.requests!r}"
     assert token not in shown
+
+
+def test_what_people_say_is_found_and_counted_once(perform, platform):
+    """A search finds whoever names us not; our own posts, and what it found before, are left out."""
+    ola, ben = platform.customer("ola"), platform.customer("ben")
+    said = [ola.post("My kettle leaks").id, ben.post("This kettle sings").id]
+    platform.shop.post_natively("Our kettle is new")
+    channel = channel_of(platform)
+    page = perform(channel.search("kettle", None))
+    assert (said, False) == (ids(page), page.more)
+    assert all(fact.backfill for fact in page.facts)
+    later = ola.post("Again: the kettle!").id
+    channel = channel_of(platform, dict(page.learned))
+    again = perform(channel.search("kettle", page.cursor))
+    assert [later] == ids(again)
+    assert again.cursor == perform(channel.search("kettle", again.cursor)).cursor
+    platform.fault_next("error_inside", match="GET /api/v2/search")
+    with pytest.raises(PayloadError):
+        perform(channel.search("kettle", None))

@@ -16,12 +16,13 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 from os import PathLike
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 from urllib.parse import urlsplit
 
 import attrs
 
 from supportflow.channels import Delivery, Page, Reconcile, Traits, Unreadable
+from supportflow.channels.setup import Need, Setup
 from supportflow.errors import InvalidValue, PayloadError, Unsupported
 from supportflow.flow import Flow
 from supportflow.http import MAX_BODY, Request, read_json
@@ -219,6 +220,12 @@ class Archive:
         >>> request.url, request.headers.get("Range")
         ('file:///srv/2026.jsonl', 'bytes=0-99')
     """
+
+    setup: ClassVar[Setup] = Setup(
+        "A finished export as JSON lines or CSV: judged, never announced, answered by nobody.",
+        (Need("path_or_url", "the file, or its address"),),
+        ("Export the conversations, one message a line or one conversation a line.",),
+    )
 
     url: str = attrs.field(alias="path_or_url", converter=_url, repr=_without_query)
     name: str = attrs.field(default="archive", validator=_name, kw_only=True)

@@ -18,7 +18,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 from urllib.parse import quote, urlencode, urlsplit
 
 import attrs
@@ -36,10 +36,12 @@ from supportflow.channels import (
     Refused,
     Traits,
 )
-from supportflow.channels.rest import one_by_one
+from supportflow.channels.powers import check_powers
+from supportflow.channels.rest import items, one_by_one
+from supportflow.channels.setup import Need, Setup
 from supportflow.errors import InvalidValue, PayloadError, TransportError
 from supportflow.flow import Flow
-from supportflow.http import Request, Response, read_json, retry_at
+from supportflow.http import MAX_RESPONSE, Request, Response, read_items, read_json, retry_at
 from supportflow.model import (
     Attachment,
     Author,
@@ -55,6 +57,7 @@ from supportflow.model import (
     Visibility,
     aware,
 )
+from supportflow.model.quick import maker
 from supportflow.text import storable
 from supportflow.text.fields import compact, mapping, mappings, perhaps, word
 from supportflow.text.limits import MASTODON_URL, mentions, without_domains
@@ -65,6 +68,8 @@ __all__ = ["Mastodon"]
 
 #: The most that one request gives, of notifications and of posts.
 _TOLD, _OWN = 80, 40
+#: The most items of one answer that are read: a server gives what is asked for. Ours.
+_MOST = 1_000
 #: How many requests a first poll makes at most for each of the two.
 _FIRST = 25
 #: How much is read again: notifications were seen to arrive out of order. Ours.
@@ -78,6 +83,9 @@ _LOOKS = 10
 #: "@", the longest local name (30) and a space: kept for the customer's name in every answer.
 _ROOM = 32
 
+#: When something was, and its id.
+_Moment = tuple[datetime, str]
+
 # From the widest to the narrowest: https://docs.joinmastodon.org/entities/Status/#visibility
 _WIDTHS = ("public", "unlisted", "private", "direct")
 _KINDS = {"gifv": "video", "unknown": "file"}
@@ -88,6 +96,9 @@ _ACCOUNT = re.compile(
     r"authori[sz]ed scopes|your (login|account)|authenticated user", re.IGNORECASE
 )
 
+# Any, because the converter of the field hides its type from mypy.
+_POWERS: Any = ("announcement",)
+
 _TRAITS = Traits(
     "mastodon",
     max_text=500 - _ROOM,
@@ -95,12 +106,35 @@ _TRAITS = Traits(
     counting="mastodon",
     settle=timedelta(seconds=15),
     visibilities=("public", "private"),
+    powers=_POWERS,
+    # https://docs.joinmastodon.org/api/rate-limits/
+    rates={"requests": "300 in 5 minutes", "posts": "300 in 3 hours"},
     unsupported={
         "deletions": "no notification tells of them; an answer to a deleted post is refused",
         "late edits": "only who boosted a post is told; edits within ten minutes are seen",
         "attachments": "put a link into the text",
         "read receipts": "the network has none",
     },
+)
+
+_SETUP = Setup(
+    "Mentions, public and private, on Mastodon and the servers that speak its API.",
+    (
+        Need("instance_url", "the address of your server, such as https://example.social"),
+        Need("token", "'Your access token' of the application", secret=True),
+    ),
+    (
+        "Log in as the shop on its server, and open Preferences, Development, New application.",
+        "Give the application a name that nobody types answers with: ours are told by it.",
+        "Choose the permissions below and nothing else, save, open it again, copy the token.",
+        "In the settings of notifications, let no kind of sender be ignored: they never arrive.",
+    ),
+    {
+        "read": "mentions, the thread of an answer that may be lost, the server's limits; it "
+        "includes read:search, for listening",
+        "write:statuses": "answers",
+    },
+    guide="https://docs.joinmastodon.org/client/token/",
 )
 
 
@@ -148,6 +182,9 @@ class _Known:
 
 # -- reading
 
+# Every field is checked where it is read.
+_new_message, _inbound, _SAYING = maker(Message), maker(Inbound), (Inbound, Outbound)
+
 
 def _author(status: Mapping[str, Any]) -> Author:
     account = mapping(status.get("account"), "account")
@@ -166,9 +203,10 @@ def _unaddressed(text: str, names: Iterable[str]) -> str:
     found = _LEADING.match(text)
     if found is None:
         return text
-    left_out = {f"@{name}".casefold() for name in names}
+    left_out = [f"@{name}".casefold() for name in names]
     kept = [word for word in found[0].split() if word.rstrip(",:").casefold() not in left_out]
-    return " ".join([*kept, text[found.end() :]]).strip()
+    rest = text[found.end() :].strip()
+    return " ".join([*kept, rest]).strip() if kept else rest
 
 
 def _text(status: Mapping[str, Any], names: Iterable[str]) -> str:
@@ -177,7 +215,7 @@ def _text(status: Mapping[str, Any], names: Iterable[str]) -> str:
         raise PayloadError(f"content is {content!r:.60}; it must be a string")
     words = _unaddressed(plain(content), names)
     warning = perhaps(status, "spoiler_text")
-    return "\n\n".join(filter(None, (warning, words)))
+    return f"{warning}\n\n{words}" if warning and words else warning or words
 
 
 def _message(status: Mapping[str, Any], channel: str, to: str, raw: str) -> Message:
@@ -185,7 +223,7 @@ def _message(status: Mapping[str, Any], channel: str, to: str, raw: str) -> Mess
     named = [each for each in mappings(status, "mentions") if each.get("id") == to]
     names = [word(each, name) for each in named for name in ("acct", "username")]
     public = perhaps(status, "visibility") in ("public", "unlisted")
-    return Message(
+    return _new_message(
         channel,
         "status",
         word(status, "id"),
@@ -206,10 +244,10 @@ def _named(status: Mapping[str, Any]) -> set[str]:
 
 
 def _at(fact: Fact) -> datetime:
-    return fact.message.at if isinstance(fact, Inbound | Outbound) else fact.at
+    return fact.message.at if isinstance(fact, _SAYING) else fact.at
 
 
-def _moment(item: Any) -> tuple[datetime, str] | None:
+def _moment(item: Any) -> _Moment | None:
     """Return when something was, and its id; None if it does not say."""
     try:
         return from_text(item["created_at"]), word(item, "id")
@@ -217,10 +255,10 @@ def _moment(item: Any) -> tuple[datetime, str] | None:
         return None
 
 
-def _latest(items: Iterable[Any], until: datetime | None) -> str | None:
+def _latest(moments: Iterable[_Moment | None], until: datetime | None) -> str | None:
     """Return the id of the newest item, leaving out those that are to be read again."""
-    moments = filter(None, map(_moment, items))
-    return max((m for m in moments if until is None or m[0] <= until), default=(None, None))[1]
+    known = [each for each in moments if each and (until is None or each[0] <= until)]
+    return max(known, default=(None, None))[1]
 
 
 def _places(cursor: str | None) -> tuple[str | None, str | None]:
@@ -236,9 +274,9 @@ def _places(cursor: str | None) -> tuple[str | None, str | None]:
 
 @attrs.frozen
 class _News:
-    """Hold what one list gave, oldest first, and where it goes on."""
+    """Hold what one list gave, oldest first, each with its own text, and where it goes on."""
 
-    items: tuple[Any, ...] = ()
+    items: tuple[tuple[Any, str], ...] = ()
     after: str | None = None
     more: bool = False
     since: datetime | None = None
@@ -289,6 +327,8 @@ class Mastodon:
         27
     """
 
+    setup: ClassVar[Setup] = _SETUP
+
     instance_url: str = attrs.field(converter=_url)
     token: Secret = attrs.field(converter=Secret, kw_only=True)
     name: str = attrs.field(default="mastodon", validator=_name, kw_only=True)
@@ -338,11 +378,15 @@ class Mastodon:
                 own = yield from self._news(
                     _posts_of(known.account), [("exclude_reblogs", "true")], _OWN, after_own
                 )
+        raws = {id(item): raw for item, raw in (*told.items, *own.items)}
         facts, unreadable = one_by_one(
-            told.items, lambda item: self._mention(item, known, told.since)
+            (item for item, _ in told.items),
+            lambda item: self._mention(item, known, told.since, raws[id(item)]),
         )
+        every = after_own is None
         answers, others = one_by_one(
-            own.items, lambda item: self._answer(item, known, own.since, every=after_own is None)
+            (item for item, _ in own.items),
+            lambda item: self._answer(item, known, own.since, raws[id(item)], every=every),
         )
         return Page(
             tuple(sorted((*facts, *answers), key=_at)),
@@ -351,6 +395,41 @@ class Mastodon:
             told.more or own.more,
             learned,
         )
+
+    def search(self, query: str, cursor: str | None) -> Flow[Page]:
+        """Fetch what people say of something without naming us, with the scope `read:search`.
+
+        A server finds posts only if it has full-text search, and of those alone whose authors
+        allow that: https://docs.joinmastodon.org/methods/search/#query-parameters and
+        https://docs.joinmastodon.org/admin/elasticsearch/
+
+        Args:
+            query: What to search for, as the server's own search takes it.
+            cursor: The previous page's cursor; None begins with the newest posts.
+
+        Raises:
+            NeedsAuth: If the token is not accepted, or lacks the scope.
+            RateLimited: If the account must pause.
+            TransportError: If there is no usable answer; nothing was lost.
+            PayloadError: If the answer as a whole cannot be read.
+        """
+        known, learned = self._known, {}
+        if not known.account:
+            known = yield from self._learn()
+            learned = attrs.asdict(known)
+        asked = [("q", query), ("type", "statuses"), ("limit", str(_OWN)), ("min_id", cursor or "")]
+        answer = self._read((yield self._get("search", *asked, version=2)), dict)
+        found = items(answer, "statuses")
+        facts, unreadable = one_by_one(found, lambda item: self._heard(item, known))
+        newest = _latest(map(_moment, found), None) or cursor
+        more = bool(cursor) and len(found) >= _OWN and newest != cursor
+        facts = tuple(sorted(reversed(facts), key=_at))  # as given, the newest come first
+        return Page(facts, newest, unreadable, more, learned)
+
+    def _heard(self, status: dict[str, Any], known: _Known) -> Iterable[Inbound]:
+        message = _message(status, self.name, known.account, compact(status))
+        if message.author.id != known.account:
+            yield Inbound(message, backfill=True)
 
     def reread(self, raw: bytes) -> Delivery:
         """Read a quarantined item again: a notification, or a post of our own.
@@ -368,26 +447,32 @@ class Mastodon:
         return Delivery(tuple(self._answer(item, self._known, None, every=True)))
 
     def _mention(
-        self, told: dict[str, Any], known: _Known, since: datetime | None
+        self, told: dict[str, Any], known: _Known, since: datetime | None, raw: str = ""
     ) -> Iterable[Inbound | Edit]:
         """Read a notification; an edited post is itself and its edit."""
         if word(told, "type") not in ("mention", "update"):
             return
         status = mapping(told.get("status"), "status")
-        message = _message(status, self.name, known.account, compact(told))
+        message = _message(status, self.name, known.account, raw or compact(told))
         if message.author.id == known.account:
             return
         if told["type"] == "update" and known.account not in ("", *_named(status)):
             return
         backfill = since is not None and message.at < since
-        yield Inbound(message, backfill)
+        yield _inbound(message, backfill)
         edited = perhaps(status, "edited_at")
         if edited:
             at = from_text(edited)
             yield Edit(self.name, "status", message.id, edited, message.text, at, backfill)
 
     def _answer(
-        self, status: dict[str, Any], known: _Known, since: datetime | None, *, every: bool
+        self,
+        status: dict[str, Any],
+        known: _Known,
+        since: datetime | None,
+        raw: str = "",
+        *,
+        every: bool,
     ) -> Iterable[Outbound]:
         """Read a post of ours: what our own application posted is in the outbox already.
 
@@ -398,7 +483,7 @@ class Mastodon:
         named -= {_author(status).id}
         if not perhaps(status, "in_reply_to_id") and not to and len(named) == 1:
             (to,) = named
-        message = _message(status, self.name, to, compact(status))
+        message = _message(status, self.name, to, raw or compact(status))
         app = perhaps(mapping(status.get("application") or {}, "application"), "name")
         foreign = bool(known.account) and message.author.id != known.account
         if foreign or status.get("reblog") or (not every and app in ("", known.app)):
@@ -412,20 +497,22 @@ class Mastodon:
         self, path: str, query: Sequence[tuple[str, str]], size: int, after: str | None
     ) -> Flow[_News]:
         """Read what follows a place; without one, read back to `since`, or to the beginning."""
-        items: list[Any] = []
+        items: list[tuple[Any, str]] = []
+        moments: list[_Moment | None] = []
         since, at, before = self.since, None, ""
         for _ in range(1 if after else _FIRST):
             place = ("min_id", after) if after else ("max_id", before)
             response = yield self._get(path, *query, ("limit", str(size)), place)
-            page = self._read(response, list)
-            items, at = items + page, response.at
+            page = self._listed(response)
+            times = [_moment(item) for item, _ in page]
+            items, moments, at = items + page, moments + times, response.at
             since = self._since(at) if after is None else None
-            oldest = min(filter(None, map(_moment, page)), default=None)
+            oldest = min(filter(None, times), default=None)
             if len(page) < size or oldest is None or (since and oldest[0] < since):
                 break
             before = oldest[1]
         full = bool(after) and len(items) >= size
-        goes_on = _latest(items, None if full or at is None else at - _OVERLAP) or after or ""
+        goes_on = _latest(moments, None if full or at is None else at - _OVERLAP) or after or ""
         return _News(tuple(reversed(items)), goes_on, full and goes_on != after, since)
 
     def _since(self, at: datetime | None) -> datetime | None:
@@ -469,7 +556,9 @@ class Mastodon:
 
         Raises:
             SendError: One of its kinds says what became of it.
+            Unsupported: If Mastodon cannot express it; nothing was asked then.
         """
+        check_powers(message, self.traits)
         public = message.visibility is Visibility.public
         width, handle = _WIDTHS[0 if public else -1], message.to.handle
         if message.reply_to is not None:
@@ -633,6 +722,15 @@ class Mastodon:
         given = urlencode([(name, value) for name, value in query if value])
         url = f"{self.instance_url}/api/v{version}/{path}{'?' if given else ''}{given}"
         return Request("GET", url, self._headers())
+
+    def _listed(self, response: Response) -> list[tuple[Any, str]]:
+        """Return the items that a read gave, each with its own text."""
+        if response.status != 200 or not response.body.lstrip().startswith(b"["):
+            self._read(response, list)
+        found = read_items(response.body, MAX_RESPONSE)
+        if len(found) > _MOST:
+            raise PayloadError(f"a list of {len(found)} items; at most {_MOST} are read")
+        return found
 
     def _read(self, response: Response, kind: type[Any], now: datetime | None = None) -> Any:
         """Return what a read gave, or raise what it means that it gave nothing."""

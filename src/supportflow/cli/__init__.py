@@ -1,0 +1,1 @@
+"""What `python -m supportflow` does, one file a command."""
