@@ -546,14 +546,22 @@ def test_the_page_taps_no_buttons():
     "change",
     [
         None,
-        {"field": "feed", "value": {"item": "comment", "comment_id": "1_2", "verb": "add"}},
+        {"field": "feedback", "value": {"item": "comment", "comment_id": "1_2", "verb": "add"}},
         {"field": "messages", "value": "Hi"},
         {"field": "messages"},
+        {"field": ["feed"]},
     ],
 )
 def test_a_change_that_is_no_message_is_kept(change):
-    """Comments of the same page come to the same address; they are another channel's."""
+    """Whatever else of the page changed is nothing that this channel knows."""
     assert unreadable(change, place="changes")
+
+
+@pytest.mark.parametrize("field", ["feed", "mention"])
+def test_comments_are_left_to_the_channel_of_the_page(field):
+    """They come to the same address, because a page has one, and are read by that channel."""
+    change = {"field": field, "value": {"item": "comment", "comment_id": "1_2", "verb": "add"}}
+    assert Delivery(response=Response(200, at=NOON)) == received(change, place="changes")
 
 
 def test_what_is_about_another_page_is_kept():
@@ -1928,6 +1936,8 @@ class TestMessenger(ChannelContract):
         late = outgoing(last_inbound_at=NOON - timedelta(days=2))
         took, taken = (attrs.evolve(TOOK, at=AT),), Receipt("m_9", AT)
         text = posting({"text": "Hello"})
+        choice = {"content_type": "text", "title": "Yes", "payload": "Yes"}
+        asking = posting({"text": "Hello", "quick_replies": [choice]})
         tagged = posting({"text": "Hello"}, messaging_type="MESSAGE_TAG", tag="HUMAN_AGENT")
         return [
             SendCase(
@@ -1941,6 +1951,7 @@ class TestMessenger(ChannelContract):
             ),
             SendCase("a late text", late, (tagged,), took, taken),
             SendCase("a card", outgoing("This:", card=CARD), (posting(card),), took, taken),
+            SendCase("quick replies", outgoing(quick_replies=("Yes",)), (asking,), took, taken),
             SendCase("a closed window", bot, (text,), (SHUT,), Refused),
             SendCase("a bad token", outgoing(), (text,), (failed(190, "no"),), NeedsAuth),
             SendCase("a blocked page", outgoing(), (text,), (failed(551),), Refused),

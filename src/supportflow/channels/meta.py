@@ -1,6 +1,7 @@
 """Say once what Meta's networks share: handshake, signed batches, Graph errors and their limits.
 
 Channels of the Facebook Page, Messenger, Instagram and WhatsApp build on it; it is no channel.
+(Over 300 lines, because what Meta says is read in one place.)
 """
 
 from __future__ import annotations
@@ -33,7 +34,10 @@ from supportflow.text.moments import from_epoch
 __all__ = [
     "Item",
     "OutsideWindow",
+    "Repeated",
+    "bounded",
     "challenge",
+    "field_of",
     "gather",
     "moment",
     "outcome",
@@ -53,6 +57,9 @@ MAX_ITEMS = 2_000
 #: The most commas and opening brackets in a body that is read, and so of values in its JSON: a
 #: batch of 1,000 messages with a picture each has 14,000. A megabyte of them takes half a second.
 MAX_VALUES = 20_000
+#: The most attachments and elements of one message, and reports of one event, that are read: each
+#: becomes a value, and a megabyte of them took half a second. Far beyond what people send. Ours.
+MAX_LIST = 500
 #: Where the events of an entry stand; `standby` holds those of threads that another app has:
 #: https://developers.facebook.com/docs/messenger-platform/reference/webhook-events/standby
 PLACES = ("messaging", "standby", "changes")
@@ -212,6 +219,17 @@ class Item:
 _item = maker(Item)
 
 
+def field_of(item: Item) -> str:
+    """Return the field of a page or account that changed; `""` for what is no change.
+
+    Args:
+        item: One event of a batch.
+    """
+    value = item.value if item.place == "changes" and isinstance(item.value, dict) else {}
+    field = value.get("field")
+    return field if isinstance(field, str) else ""
+
+
 def _size(entries: list[Any]) -> int:
     lists = [entry.get(place) for entry in entries if isinstance(entry, dict) for place in PLACES]
     return len(entries) + sum(len(each) for each in lists if isinstance(each, list))
@@ -276,6 +294,24 @@ def _unreadable(raw: str, error: Exception) -> Unreadable:
     return Unreadable(raw.encode("utf-8", "backslashreplace"), str(error)[:300])
 
 
+def bounded(item: Mapping[str, Any], name: str) -> list[Any]:
+    """Return a field that is a list of at most `MAX_LIST`; nothing is an empty one.
+
+    Args:
+        item: A JSON object.
+        name: The field's name.
+
+    Raises:
+        PayloadError: If it is something else, or longer.
+    """
+    found = item.get(name) or []
+    if not isinstance(found, list):
+        raise PayloadError(f"{name} is {type(found).__name__}, not a list")
+    if len(found) > MAX_LIST:
+        raise PayloadError(f"{name} has {len(found)} items; at most {MAX_LIST} are read")
+    return found
+
+
 def moment(value: Any) -> datetime:
     """Return a time that Meta writes in milliseconds, sometimes in seconds or as digits.
 
@@ -304,6 +340,10 @@ class OutsideWindow(Refused):
     """Say that the messaging window has closed: the customer must write first."""
 
 
+class Repeated(Refused):
+    """Say that it was there already: the same words, or the one private reply to a comment."""
+
+
 # https://developers.facebook.com/docs/graph-api/overview/rate-limiting and
 # https://developers.facebook.com/docs/graph-api/guides/error-handling
 _PAUSES = frozenset({4, 17, 32, 341, 613, *range(80000, 80015)})
@@ -318,7 +358,10 @@ _WINDOW = frozenset({(10, 2018278), (10, 2018065), (10, 2534022)})
 # (10, 2018108) and (200, 1545041): this person takes no messages from us; (10, 2018300): another
 # app has the thread, https://github.com/davidchua/pymessenger/issues/93
 _REFUSED = frozenset({(10, 2018108), (10, 2018300), (200, 1545041)})
-#: The object of the call itself is not there for this token: the page, for every message.
+# 506: "Duplicate Post", https://developers.facebook.com/docs/graph-api/guides/error-handling; 10900
+# "Activity already replied to": https://github.com/lianetoolkit/liane-toolkit/issues/29
+_REPEATED = frozenset({506, 10900})
+#: The object of the call itself is not there for this token: a page, or one comment of many.
 _UNSEEN = (100, 33)
 #: Wrong or missing, it has the code of any wrong parameter, and is wrong for every message:
 #: https://github.com/sns-sdks/python-facebook/issues/101, https://github.com/markbates/goth/issues/96
@@ -348,18 +391,22 @@ class _Fault:
         words = said if isinstance(said, str) else ""
         return cls(code, subcode, words, error.get("is_transient") is True)
 
-    def kind(self) -> type[SendError] | None:
+    def kind(self, unseen: type[SendError]) -> type[SendError] | None:
         """Return what it means for a message; None where only the status can tell."""
         pair = (self.code, self.subcode)
+        if pair == _UNSEEN:
+            return unseen
         if pair in _WINDOW:
             return OutsideWindow
+        if self.code in _REPEATED:
+            return Repeated
         if pair in _REFUSED:
             return Refused
         if self.code in _PAUSES:
             return RateLimited
         if self.code in _DOUBTS or self.transient:
             return Ambiguous
-        if self.code in _AUTH or pair == _UNSEEN or (self.code == 100 and _PROOF in self.said):
+        if self.code in _AUTH or (self.code == 100 and _PROOF in self.said):
             return NeedsAuth
         return Refused if self.code in (100, 551) else None
 
@@ -375,6 +422,7 @@ def _by_status(status: int) -> type[SendError]:
 
 _MEANS: Mapping[type[SendError], str] = {
     OutsideWindow: "the messaging window has closed, the customer must write first",
+    Repeated: "the platform has it already",
     Refused: "it was refused",
     RateLimited: "the account must pause",
     NeedsAuth: "the token is not accepted or lacks a permission, or the account is blocked",
@@ -382,13 +430,20 @@ _MEANS: Mapping[type[SendError], str] = {
 }
 
 
-def outcome(response: Response, now: datetime, hide: Iterable[Secret]) -> dict[str, Any]:
+def outcome(
+    response: Response,
+    now: datetime,
+    hide: Iterable[Secret],
+    unseen: type[SendError] = NeedsAuth,
+) -> dict[str, Any]:
     """Return the object of an answer that reports no error; raise what any other means.
 
     Args:
         response: The answer.
         now: The time where the response has none (aware).
         hide: What is kept out of what is raised, should the platform repeat it.
+        unseen: What it means that there is no such object for this token: nothing can be sent
+            where that is the account, and this one message where it is what it answers.
 
     Returns:
         The JSON object; empty if a success has none.
@@ -404,7 +459,7 @@ def outcome(response: Response, now: datetime, hide: Iterable[Secret]) -> dict[s
     fault = _Fault.read(body)
     if fault is None and 200 <= response.status < 300:
         return body
-    kind = (fault and fault.kind()) or _by_status(response.status)
+    kind = (fault and fault.kind(unseen)) or _by_status(response.status)
     text = _described(kind, response, fault or _Fault(), hide)
     if kind is RateLimited:
         raise RateLimited(text, pause(response, response.at or now))

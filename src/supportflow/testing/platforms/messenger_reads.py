@@ -5,7 +5,7 @@ and https://developers.facebook.com/docs/graph-api/reference/conversation. No re
 """
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 
 import attrs
 
@@ -13,6 +13,7 @@ from supportflow.testing.platforms.faults import Fault
 from supportflow.testing.platforms.messenger_network import App, Customer, Message, Network
 from supportflow.testing.platforms.meta_fields import Field, Node, NodeType
 from supportflow.testing.platforms.meta_graph import unknown_object
+from supportflow.testing.platforms.meta_payloads import written_at
 
 MESSAGE = NodeType("Message", ("id", "created_time"))
 CONVERSATION = NodeType("UnifiedThread", ("id", "updated_time"))
@@ -124,7 +125,7 @@ class Reads:
         return {
             "id": customer.conversation,
             "link": f"/{self._app.page_id}/inbox/{number}/",
-            "updated_time": _time(shown[0].at) if shown else None,
+            "updated_time": written_at(shown[0].at) if shown else None,
             "message_count": len(shown),
             "participants": {"data": [_person(customer), self._page()]},
             "messages": lambda field: self._messages(customer, field, url),
@@ -135,7 +136,7 @@ class Reads:
         sender, receiver = reversed(ends) if message.outbound else ends
         return {
             "id": message.mid,
-            "created_time": _time(message.at),
+            "created_time": written_at(message.at),
             "from": sender,
             "to": {"data": [receiver]},
             "message": message.text,
@@ -151,8 +152,3 @@ def _person(customer: Customer) -> dict[str, str]:
 
 def _end(name: str, number: str) -> dict[str, str]:
     return {"name": name, "email": f"{number}@facebook.com", "id": number}
-
-
-def _time(at: datetime) -> str:
-    """Write an instant as the Graph API does."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S+0000")

@@ -82,8 +82,8 @@ def read_send(given: Json, limits: Limits) -> Send:
     Raises:
         GraphError: code 100 for whatever Messenger does not take.
     """
-    recipient = _object(given.get("recipient"), "recipient", {"id"})
-    psid = _text(recipient.get("id"), "recipient[id]", 64)
+    recipient = as_object(given.get("recipient"), "recipient", {"id"})
+    psid = as_text(recipient.get("id"), "recipient[id]", 64)
     if "sender_action" in given:
         if "message" in given:
             raise invalid("Cannot send both message and state at the same time.")
@@ -132,17 +132,17 @@ def refuse_closed(
 
 def _message(value: object, kind: str, limits: Limits) -> Json:
     content = {"template"} if kind == "UTILITY" else {"text", "attachment"}
-    message = _object(value, "message", {*content, "metadata", "quick_replies"})
+    message = as_object(value, "message", {*content, "metadata", "quick_replies"})
     if len(content & message.keys()) != 1:
         raise invalid(f"Must have exactly one of {' or '.join(sorted(content))} in param message")
     if "text" in message:
-        _text(message["text"], "message[text]", limits.text)
+        as_text(message["text"], "message[text]", limits.text)
     if "attachment" in message:
         _attachment(message["attachment"], limits)
     if "template" in message:
         _template(message["template"])
     if "metadata" in message:
-        _text(message["metadata"], "message[metadata]", limits.metadata)
+        as_text(message["metadata"], "message[metadata]", limits.metadata)
     if "quick_replies" in message:
         _quick_replies(message["quick_replies"], limits)
     return MappingProxyType(message)
@@ -152,31 +152,33 @@ def _quick_replies(value: object, limits: Limits) -> None:
     name = "message[quick_replies]"
     for index, each in enumerate(_list(value, name, limits.quick_replies)):
         at = f"{name}[{index}]"
-        reply = _object(each, at, {"content_type", "title", "payload", "image_url"})
+        reply = as_object(each, at, {"content_type", "title", "payload", "image_url"})
         kind = _one_of(reply.get("content_type"), f"{at}[content_type]", QUICK_REPLIES)
         if kind == "text":
-            _text(reply.get("title"), f"{at}[title]", limits.title)
-            _text(reply.get("payload"), f"{at}[payload]", limits.payload)
+            as_text(reply.get("title"), f"{at}[title]", limits.title)
+            as_text(reply.get("payload"), f"{at}[payload]", limits.payload)
         if "image_url" in reply:
             _url(reply["image_url"], f"{at}[image_url]")
 
 
 def _attachment(value: object, limits: Limits) -> None:
     name = "message[attachment]"
-    attachment = _object(value, name, {"type", "payload"})
+    attachment = as_object(value, name, {"type", "payload"})
     if _one_of(attachment.get("type"), f"{name}[type]", ("template", *MEDIA)) == "template":
         _generic(attachment.get("payload"), f"{name}[payload]", limits)
         return
     media = {"url", "attachment_id", "is_reusable"}
-    payload = _object(attachment.get("payload"), f"{name}[payload]", media)
+    payload = as_object(attachment.get("payload"), f"{name}[payload]", media)
     if "attachment_id" in payload:
-        _text(payload["attachment_id"], f"{name}[payload][attachment_id]", 64)
+        as_text(payload["attachment_id"], f"{name}[payload][attachment_id]", 64)
     else:
         _url(payload.get("url"), f"{name}[payload][url]")
 
 
 def _generic(value: object, name: str, limits: Limits) -> None:
-    payload = _object(value, name, {"template_type", "elements", "sharable", "image_aspect_ratio"})
+    payload = as_object(
+        value, name, {"template_type", "elements", "sharable", "image_aspect_ratio"}
+    )
     _one_of(payload.get("template_type"), f"{name}[template_type]", ("generic",))
     elements = _list(payload.get("elements"), f"{name}[elements]", limits.elements)
     for index, each in enumerate(elements):
@@ -185,17 +187,17 @@ def _generic(value: object, name: str, limits: Limits) -> None:
 
 def _element(value: object, name: str, limits: Limits) -> None:
     keys = {"title", "subtitle", "image_url", "default_action", "buttons"}
-    element = _object(value, name, keys)
-    _text(element.get("title"), f"{name}[title]", limits.element_text)
+    element = as_object(value, name, keys)
+    as_text(element.get("title"), f"{name}[title]", limits.element_text)
     if len(element) < 2:
         raise invalid(f"Param {name} must have another property beside title")
     if "subtitle" in element:
-        _text(element["subtitle"], f"{name}[subtitle]", limits.element_text)
+        as_text(element["subtitle"], f"{name}[subtitle]", limits.element_text)
     if "image_url" in element:
         _url(element["image_url"], f"{name}[image_url]")
     if "default_action" in element:
         at = f"{name}[default_action]"
-        action = _object(element["default_action"], at, WEB_URL - {"title"})
+        action = as_object(element["default_action"], at, WEB_URL - {"title"})
         _one_of(action.get("type"), f"{at}[type]", ("web_url",))
         _url(action.get("url"), f"{at}[url]")
     if "buttons" in element:
@@ -207,24 +209,33 @@ WEB_URL = frozenset({"type", "title", "url", "webview_height_ratio"})
 
 
 def _button(value: object, name: str, limits: Limits) -> None:
-    button = _object(value, name, WEB_URL | {"payload"})
+    button = as_object(value, name, WEB_URL | {"payload"})
     kind = _one_of(button.get("type"), f"{name}[type]", ("web_url", "postback", "phone_number"))
-    _text(button.get("title"), f"{name}[title]", limits.title)
+    as_text(button.get("title"), f"{name}[title]", limits.title)
     if kind == "web_url":
         _url(button.get("url"), f"{name}[url]")
     else:
-        _text(button.get("payload"), f"{name}[payload]", limits.payload)
+        as_text(button.get("payload"), f"{name}[payload]", limits.payload)
 
 
 def _template(value: object) -> None:
-    template = _object(value, "message[template]", {"name", "language", "components"})
-    _text(template.get("name"), "message[template][name]", 512)
-    language = _object(template.get("language"), "message[template][language]", {"code"})
-    _text(language.get("code"), "message[template][language][code]", 16)
+    template = as_object(value, "message[template]", {"name", "language", "components"})
+    as_text(template.get("name"), "message[template][name]", 512)
+    language = as_object(template.get("language"), "message[template][language]", {"code"})
+    as_text(language.get("code"), "message[template][language][code]", 16)
 
 
-def _object(value: object, name: str, keys: set[str] | frozenset[str]) -> dict[str, object]:
-    """Return a value that is an object with no other keys than these, maybe as JSON in a string."""
+def as_object(value: object, name: str, keys: set[str] | frozenset[str]) -> dict[str, object]:
+    """Return a value that is an object with no other keys than these, maybe as JSON in a string.
+
+    Args:
+        value: what was sent.
+        name: what it is called, for the error.
+        keys: what may stand in it.
+
+    Raises:
+        GraphError: code 100 for anything else.
+    """
     if isinstance(value, str):
         try:
             value = json.loads(value)
@@ -245,7 +256,17 @@ def _list(value: object, name: str, most: int) -> list[object]:
     return value
 
 
-def _text(value: object, name: str, most: int) -> str:
+def as_text(value: object, name: str, most: int) -> str:
+    """Return a value that is a text of a bounded length, in code points.
+
+    Args:
+        value: what was sent.
+        name: what it is called, for the error.
+        most: how long it may be.
+
+    Raises:
+        GraphError: code 100 for anything else.
+    """
     if not isinstance(value, str) or not value:
         raise invalid(f"Param {name} must be a non-empty UTF-8 encoded string")
     if any("\ud800" <= letter <= "\udfff" for letter in value):
@@ -262,5 +283,5 @@ def _one_of(value: object, name: str, known: tuple[str, ...]) -> str:
 
 
 def _url(value: object, name: str) -> None:
-    if not _text(value, name, 2048).startswith(("http://", "https://")):
+    if not as_text(value, name, 2048).startswith(("http://", "https://")):
         raise invalid(f"Param {name} should represent a valid URL")

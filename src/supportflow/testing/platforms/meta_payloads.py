@@ -8,7 +8,7 @@ import hmac
 import json
 import threading
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import groupby
 
 import attrs
@@ -22,9 +22,10 @@ class Event:
         field: the subscription that it belongs to.
         about: whose event it is; neighbours of one person share an entry.
         at: when it happened.
-        content: what stands in `messaging`.
+        content: what stands in `place`.
         waits: what must be set before it goes out, or None.
         due: when it goes out even so.
+        place: `messaging`, or `changes` for what is no private message.
     """
 
     field: str
@@ -33,6 +34,7 @@ class Event:
     content: Mapping[str, object]
     waits: threading.Event | None = None
     due: datetime | None = None
+    place: str = "messaging"
 
     def ready(self, now: datetime) -> bool:
         """Tell whether it may go out."""
@@ -73,11 +75,16 @@ def write_body(kind: str, account: str, events: Sequence[Event], now: datetime) 
         now: when it is written.
     """
     entries = [
-        {"id": account, "time": milliseconds(now), "messaging": [each.content for each in together]}
-        for _, together in groupby(events, key=lambda event: event.about)
+        {"id": account, "time": _written(place, now), place: [each.content for each in together]}
+        for (_, place), together in groupby(events, key=lambda event: (event.about, event.place))
     ]
     text = json.dumps({"object": kind, "entry": entries}, separators=(",", ":"))
     return text.replace("/", "\\/").encode()
+
+
+def _written(place: str, now: datetime) -> int:
+    """Return when an entry is written: in seconds where it is about changes."""
+    return int(now.timestamp()) if place == "changes" else milliseconds(now)
 
 
 def sign(app_secret: str, body: bytes) -> dict[str, str]:
@@ -94,3 +101,8 @@ def sign(app_secret: str, body: bytes) -> dict[str, str]:
 def milliseconds(at: datetime) -> int:
     """Return an instant as Meta's webhooks write it."""
     return int(at.timestamp() * 1000)
+
+
+def written_at(at: datetime) -> str:
+    """Return an instant as reads of the Graph API write it."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S+0000")
