@@ -65,9 +65,10 @@ def word(item: Mapping[str, Any], name: str) -> str:
         '17'
     """
     value = item.get(name)
-    if not isinstance(value, str) or not value:
-        raise PayloadError(f"{name} is {_shown(value)}; it must be a string that is not empty")
-    return value
+    if value.__class__ is str and value:  # of JSON, there is no other kind of string
+        found: str = value
+        return found
+    raise PayloadError(f"{name} is {_shown(value)}; it must be a string that is not empty")
 
 
 def perhaps(item: Mapping[str, Any], name: str) -> str:
@@ -85,9 +86,12 @@ def perhaps(item: Mapping[str, Any], name: str) -> str:
         ''
     """
     value = item.get(name)
-    if value is not None and not isinstance(value, str):
-        raise PayloadError(f"{name} is {_shown(value)}; it must be a string")
-    return value or ""
+    if value is None:
+        return ""
+    if value.__class__ is str:
+        found: str = value
+        return found
+    raise PayloadError(f"{name} is {_shown(value)}; it must be a string")
 
 
 def compact(item: Any) -> str:

@@ -8,9 +8,11 @@ from importlib import import_module
 from importlib.util import find_spec
 
 from supportflow.errors import InvalidValue
+from supportflow.text.x_length import x
 
 __all__ = [
     "MASTODON_URL",
+    "bluesky",
     "bytes_utf8",
     "code_points",
     "count",
@@ -19,6 +21,7 @@ __all__ = [
     "mentions",
     "utf16",
     "without_domains",
+    "x",
 ]
 
 #: What a URL counts on Mastodon unless the instance says otherwise.
@@ -154,12 +157,30 @@ def mastodon(text: str, url: int = MASTODON_URL) -> int:
     return graphemes(without_domains(_URL.sub("x" * url, text)))
 
 
+def bluesky(text: str) -> int:
+    """Count graphemes, or a tenth of the bytes where that is more: 300 and 3,000 are allowed.
+
+    Source: `maxGraphemes` and `maxLength` of
+    https://github.com/bluesky-social/atproto/blob/main/lexicons/app/bsky/feed/post.json
+
+    Args:
+        text: Any text.
+
+    Example:
+        >>> bluesky("Оля!"), bluesky("👍" * 9)
+        (4, 9)
+    """
+    return max(graphemes(text), -(-bytes_utf8(text) // 10))
+
+
 _COUNTERS: dict[str, Callable[[str], int]] = {
     "code_points": code_points,
     "utf16": utf16,
     "bytes": bytes_utf8,
     "graphemes": graphemes,
     "mastodon": mastodon,
+    "bluesky": bluesky,
+    "x": x,
 }
 
 
@@ -168,8 +189,8 @@ def count(text: str, counting: str = "code_points") -> int:
 
     Args:
         text: Any text.
-        counting: `"code_points"`, `"utf16"`, `"bytes"`, `"graphemes"` or `"mastodon"`; what a
-            link counts may follow a colon: `"mastodon:25"`.
+        counting: `"code_points"`, `"utf16"`, `"bytes"`, `"graphemes"`, `"mastodon"`, `"bluesky"` or
+            `"x"`; what a link counts may follow a colon: `"mastodon:25"`.
 
     Raises:
         InvalidValue: If there is no such way to count.
