@@ -14,22 +14,26 @@ CORE := src/supportflow/machine/*,src/supportflow/playbook.py,src/supportflow/fl
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .SUFFIXES:
-.PHONY: help demo test coverage lint types docs bench prove format clean
+.PHONY: help demo test e2e coverage lint types docs bench prove format clean
 
 help: ## Print this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/.ready-demo ## Serve customers on two local platforms, and check every line that is told
 	@$(BIN)/python examples/demo.py
 
 test: .venv/.ready-test ## Run all tests and the examples in the documentation
 	@echo "Running the tests on two processes ..."
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup --ignore tests/differential $(ARGS)
+
+e2e: .venv/.ready-e2e .venv/.ready-servers ## Run the stories on real servers, and beside other client libraries
+	@echo "Running the tests on real servers and beside other libraries ..."
+	@$(BIN)/python -m pytest tests/e2e tests/differential $(ARGS)
 
 coverage: .venv/.ready-test ## Measure, with fewer examples of each property, what the tests cover
 	@echo "Running the tests again, watched line by line (twice as slow) ..."
 	@rm -f .coverage .coverage.*
-	@HYPOTHESIS_PROFILE=watched $(BIN)/python -m coverage run -m pytest -q -n 2 --dist loadgroup --ignore tests/crash $(ARGS)
+	@HYPOTHESIS_PROFILE=watched $(BIN)/python -m coverage run -m pytest -q -n 2 --dist loadgroup --ignore tests/crash --ignore tests/differential $(ARGS)
 	@$(BIN)/python -m coverage combine --quiet
 	@echo "Coverage with branches: all of it, at least 95 % ..."
 	@$(BIN)/python -m coverage report --fail-under=95
@@ -94,6 +98,22 @@ clean: ## Remove everything that make has made
 	@echo "Installing supportflow into .venv ..."
 	@$(BIN)/python -m pip install --quiet --editable .
 	@touch $@
+
+# Bluesky's own servers, from npm. No package runs a script but one that is built from its source, with
+# node's own headers, so that nothing comes from anywhere else. Without node those tests are skipped.
+.venv/.ready-servers: tests/e2e/bluesky/package.json .venv/.ready-python
+	@if ! command -v npm >/dev/null; then \
+	  echo "There is no node here: tests that need it will be skipped (install node 20 or newer, with npm, to run them)."; exit 0; \
+	fi; \
+	prefix=$$(node -p 'require("path").resolve(process.execPath, "../..")'); \
+	if ! test -e "$$prefix/include/node/node.h"; then \
+	  echo "node's headers are not in $$prefix/include/node: install them (on Debian and Ubuntu: apt install libnode-dev)." >&2; exit 1; \
+	fi; \
+	echo "Installing Bluesky's servers into .venv/e2e-node (first time only, some minutes) ..."; \
+	mkdir -p .venv/e2e-node && cp $< .venv/e2e-node/ && cd .venv/e2e-node && \
+	npm install --ignore-scripts --no-package-lock --no-audit --no-fund --loglevel=error && \
+	npm rebuild better-sqlite3 --build-from-source --nodedir="$$prefix" --loglevel=error && \
+	touch ../../$@
 
 .venv/.ready-%: .venv/.ready-package pyproject.toml
 	@echo "Installing what 'make $*' needs into .venv ..."
