@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import channels
 import diagrams
 
 import supportflow
@@ -76,6 +77,7 @@ def lines() -> str:
 def write(folder: Path) -> None:
     """Write the generated parts into a folder that the pages include."""
     folder.mkdir(exist_ok=True)
+    (folder / "channels.md").write_text(channels.table(), "utf-8")
     (folder / "playbooks.md").write_text(playbooks(), "utf-8")
     (folder / "reference.md").write_text(reference(), "utf-8")
     (folder / "lines.md").write_text(lines(), "utf-8")

@@ -1,4 +1,4 @@
-"""Perform requests: the one place that opens files and, with httpx, connections.
+"""Perform requests: the one place that opens files and, with httpx, connections; mail has its own.
 
 Redirects are never followed; a response is bounded in size and time and never decompressed;
 plain http is for loopback alone. A `file:` URL is read here too, so that an archive on disk is
@@ -27,6 +27,7 @@ import httpx
 
 from supportflow.errors import TransportError
 from supportflow.http import MAX_BODY, MAX_RESPONSE, Request, Response
+from supportflow.mail import SCHEMES, perform
 from supportflow.retry import arepeating, repeating
 
 __all__ = ["AsyncTransport", "Transport"]
@@ -98,6 +99,11 @@ def read_file(request: Request, at: datetime) -> Response:
     return Response(206, headers, body, at)
 
 
+def _is_mail(request: Request) -> bool:
+    """Tell whether a mail server is asked; each connection there is for one request alone."""
+    return request.url.partition("://")[0] in SCHEMES
+
+
 def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -110,6 +116,8 @@ def _check(request: Request) -> None:
         parts = urlsplit(request.url)
     except ValueError:
         raise TransportError("the URL cannot be read", sent=False) from None
+    if _is_mail(request):
+        return  # it looks for itself whether the way is encrypted
     if parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname or "")):
         return
     raise TransportError(
@@ -209,6 +217,8 @@ class Transport:
         return self._perform(request)
 
     def _once(self, request: Request) -> Response:
+        if _is_mail(request):
+            return perform(request, self._clock)
         quiet = _ours.set(True)
         try:
             asked = _built(self._client, request)
@@ -263,6 +273,8 @@ class AsyncTransport:
         return await self._perform(request)
 
     async def _once(self, request: Request) -> Response:
+        if _is_mail(request):
+            return await asyncio.to_thread(perform, request, self._clock)
         quiet = _ours.set(True)
         try:
             asked = _built(self._client, request)

@@ -69,7 +69,7 @@ def _look(core: Core, row: Row) -> Program[Found | None]:
     name = row.posting.channel
     try:
         channel, _ = yield from prepared(core, name)
-        if not isinstance(channel, Finds):
+        if not isinstance(channel, Finds) or channel.traits.reconcile is Reconcile.blind:
             return None
         message = yield from _message(core, row)
         found: object = yield from flowing(channel.find_sent(message), f"{name}.find_sent()")

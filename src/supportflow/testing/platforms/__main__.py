@@ -10,18 +10,41 @@ import json
 import signal
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import NoReturn
 
+from supportflow.testing.platforms.bluesky import BlueskyPlatform
+from supportflow.testing.platforms.facebook import FacebookPlatform
 from supportflow.testing.platforms.fake import KINDS, FakePlatform
+from supportflow.testing.platforms.google_reviews import GoogleReviewsPlatform
+from supportflow.testing.platforms.instagram import InstagramPlatform
+from supportflow.testing.platforms.linkedin import LinkedInPlatform
 from supportflow.testing.platforms.mastodon import MastodonPlatform
 from supportflow.testing.platforms.messenger import MessengerPlatform
+from supportflow.testing.platforms.pinterest import PinterestPlatform
+from supportflow.testing.platforms.server import Platform
+from supportflow.testing.platforms.telegram import TelegramPlatform
+from supportflow.testing.platforms.webhook import WebhookPlatform
+from supportflow.testing.platforms.whatsapp import WhatsAppPlatform
+from supportflow.testing.platforms.x import XPlatform
 
-PLATFORMS: Mapping[str, type[FakePlatform | MastodonPlatform | MessengerPlatform]] = (
-    MappingProxyType(
-        {"fake": FakePlatform, "mastodon": MastodonPlatform, "messenger": MessengerPlatform}
-    )
+PLATFORMS: Mapping[str, Callable[..., Platform]] = MappingProxyType(
+    {
+        "bluesky": BlueskyPlatform,
+        "facebook": FacebookPlatform,
+        "fake": FakePlatform,
+        "google_reviews": GoogleReviewsPlatform,
+        "instagram": InstagramPlatform,
+        "linkedin": LinkedInPlatform,
+        "mastodon": MastodonPlatform,
+        "messenger": MessengerPlatform,
+        "pinterest": PinterestPlatform,
+        "telegram": TelegramPlatform,
+        "webhook": WebhookPlatform,
+        "whatsapp": WhatsAppPlatform,
+        "x": XPlatform,
+    }
 )
 
 
