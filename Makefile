@@ -65,9 +65,11 @@ bench: .venv/.ready-bench ## Measure the speed beside a named floor and the peer
 	@echo "Measuring (takes some minutes) ..."
 	@$(BIN)/python tests/benchmarks/run.py --json bench.json
 
-prove: .venv/.ready-test ## Kill and freeze workers by the thousand, and write docs/guide/scoreboard.md
+prove: .venv/.ready-prove ## Kill and freeze workers by the thousand, and write docs/guide/scoreboard.md
 	@echo "Proving (takes a quarter of an hour or more) ..."
 	@$(BIN)/python tools/prove.py $(ARGS)
+	@echo "Fuzzing what reads from outside (half a minute each) ..."
+	@$(BIN)/python tools/fuzz.py --seconds 30 --jobs 2
 
 format: .venv/.ready-lint ## Rewrite the sources in the house format
 	@$(BIN)/python -m ruff check --fix-only --quiet .

@@ -128,3 +128,14 @@ def test_a_desk_is_closed_afterwards(app):
     sys.modules["shop_app"].store = store
     main(["doctor", "shop_app:store"])
     assert [True] == closed
+
+
+def test_a_package_for_a_new_channel_is_written(tmp_path, capsys, monkeypatch):
+    """Its files are named; a second time nothing is touched, and the reason is one line."""
+    monkeypatch.chdir(tmp_path)
+    assert 0 == main(["new-channel", "tea_house"])
+    told = capsys.readouterr().out.splitlines()
+    assert "Now read supportflow-tea-house/README.md" == told[-1]
+    assert (tmp_path / "supportflow-tea-house" / "README.md").is_file()
+    assert 2 == main(["new-channel", "tea_house"])
+    assert "is there already" in capsys.readouterr().err

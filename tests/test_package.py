@@ -32,11 +32,12 @@ LAYERS = (
     {"machine"},
     {"triage", "etiquette"},
     {"channels", "stores", "notifiers"},
-    {"retry", "mail"},
+    {"retry", "mail", "fetching"},
     {"transport"},
     {"report"},
     {"desk"},
-    {"web", "cli", "testing", "otel", "__main__"},
+    {"web", "cli", "testing", "otel"},
+    {"__main__"},
 )
 LEVEL = {unit: level for level, units in enumerate(LAYERS) for unit in units}
 
@@ -49,6 +50,7 @@ FAMILIES = {
         "meta",
         "meta_account",
         "meta_inbox",
+        "meta_page",
         "meta_search",
         "oauth",
         "powers",
@@ -244,6 +246,12 @@ def test_wheel_carries_every_file_of_the_package(wheel: zipfile.ZipFile) -> None
         path.relative_to(PACKAGE.parent).as_posix()
         for path in PACKAGE.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
+    }
+    example = ROOT / "examples" / "own_channel"  # what `new-channel` writes
+    expected |= {
+        f"supportflow/cli/own_channel/{path.relative_to(example).as_posix()}"
+        for path in example.rglob("*")
+        if path.is_file() and not {"__pycache__", ".pytest_cache"} & {*path.parts}
     }
     inside = {name for name in wheel.namelist() if ".dist-info/" not in name}
     assert "supportflow/py.typed" in expected

@@ -84,6 +84,14 @@ SCHEMES = {
     "line": Scheme(signing.verify_line, b64),
     "shopify": Scheme(signing.verify_shopify, b64),
     "x": Scheme(signing.verify_x, b64, "sha256="),
+    # The literal is signed with the body: https://learn.microsoft.com/en-us/linkedin/shared/api-guide/webhook-validation
+    "linkedin": Scheme(
+        lambda secrets, body, header: signing.verify_hex(
+            secrets, b"hmacsha256=" + body, header, prefix=""
+        ),
+        bytes.hex,
+        signed=lambda body, stamp: b"hmacsha256=" + body,
+    ),
     "slack": Scheme(
         signing.verify_slack,
         bytes.hex,
@@ -425,6 +433,13 @@ def test_standard_webhooks_negative_vector():
         signing.verify_standard(Secret(WHSEC), STANDARD_BODY, bad, **STANDARD)
 
 
+def test_standard_webhooks_asymmetric_vector_is_refused():
+    """The published `v1a` signature (svix, worker.rs) is genuine, of a scheme that proves nothing here."""
+    signature = "v1a,hnO3f9T8Ytu9HwrXslvumlUpqtNVqkhqw/enGzPCXe5BdqzCInXqYXFymVJaA7AZdpXwVLPo3mNl8EM+m7TBAg=="
+    with pytest.raises(WebhookRejected):
+        signing.verify_standard(Secret(WHSEC), STANDARD_BODY, signature, **STANDARD)
+
+
 @pytest.mark.parametrize("where", range(4))
 def test_standard_webhooks_list_of_signatures(where):
     """One valid `v1` among strangers and other versions is enough, wherever it stands."""
@@ -642,6 +657,7 @@ def test_crc_and_telegram_raise_nothing_else(text):
 
 HEADERS = {
     "hex": "the signature header",
+    "linkedin": "the signature header",
     "base64": "the signature header",
     "meta": "X-Hub-Signature-256",
     "line": "X-Line-Signature",

@@ -39,10 +39,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     doctor.add_argument("target", metavar="TARGET", help=_TARGET)
     doctor.add_argument("--offline", action="store_true", help="do not ask the platforms")
     doctor.set_defaults(run=_doctor)
-    channel = commands.add_parser("channel", help="say what setting up a channel takes, and check it")
+    channel = commands.add_parser(
+        "channel", help="say what setting up a channel takes, and check it"
+    )
     channel.add_argument("name", metavar="NAME", nargs="?", help="the network; all are listed")
     channel.add_argument("--offline", action="store_true", help="do not ask the platform")
     channel.set_defaults(run=_channel)
+    new = commands.add_parser("new-channel", help="write a package for a network of your own")
+    new.add_argument("name", metavar="NAME", help="the network, such as teahouse")
+    new.add_argument("folder", metavar="FOLDER", nargs="?", default=".", help="where; here")
+    new.set_defaults(run=_new_channel)
     given = parser.parse_args(arguments)
     try:
         return int(given.run(given))
@@ -66,6 +72,15 @@ def _channel(given: argparse.Namespace) -> int:
         told, well = lines(given.name, offline=given.offline)
     print(*told, sep="\n")
     return 0 if well else 1
+
+
+def _new_channel(given: argparse.Namespace) -> int:
+    from supportflow.cli.new_channel import new_channel
+
+    written = new_channel(given.name, Path(given.folder))
+    print(*written, sep="\n")
+    print(f"Now read {written[0].parent / 'README.md'}")
+    return 0
 
 
 def _target(name: str) -> Any:

@@ -1,21 +1,17 @@
-"""How fast the store on PostgreSQL is, beside raw psycopg and a queue that is made for it.
+"""How fast a desk takes messages into PostgreSQL, and looks there for what is due.
 
 Every figure is taken from one server that waits for the disk at every commit. The floor writes
-exactly the rows that supportflow wrote for the same messages, into the same tables. (Over 300
-lines, because one server serves intake, outbox and look, and workers are this file once more.)
+exactly the rows that supportflow wrote for the same messages, into the same tables.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,8 +21,7 @@ from harness import Goal, Result, interleave
 
 from supportflow import Desk, PostgresStore
 from supportflow.channels.archive import Archive
-from supportflow.stores import Claimed, Conversations, Outbox, Store, Work, Worker, WorkKind
-from supportflow.testing.store_samples import CHANNEL, batch, posting, sent
+from supportflow.stores import Conversations
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 from postgres_server import Server
@@ -34,7 +29,6 @@ from postgres_server import Server
 START = datetime(2026, 1, 1, tzinfo=UTC)
 TEXT = "My order has not arrived and nobody answers the telephone. Can somebody help me, please?"
 TABLES = ("conversation", "message", "event")
-JOBS = 300
 
 
 def lines(first: int, count: int) -> Iterator[bytes]:
@@ -155,165 +149,6 @@ def _ingest(dsn: str, directory: Path, page: int, at_most: float) -> Result:
     return result
 
 
-# --- outbox ------------------------------------------------------------------------------
-
-SEND = Work(WorkKind.send, (CHANNEL,))
-
-
-def _queue(store: Store, first: int, count: int) -> None:
-    rows = (posting(f"row-{number}") for number in range(first, first + count))
-    store.commit(batch(postings=tuple(rows)))
-
-
-def _settle(store: Store, claims: list[Claimed]) -> None:
-    ids = [claimed.row.id for claimed in claims if claimed.row]
-    store.commit(batch(settlements=tuple(sent(name, f"r-{name}") for name in ids)))
-
-
-def send_all(store: Store, limit: int, *, safe: bool, together: bool = True) -> int:
-    """Claim, begin (if it shall be safe) and settle until nothing is left; return how many."""
-    worker: Worker = store.worker()
-    done = 0
-    while claims := list(store.claim(SEND, worker, limit)):
-        for claimed in claims if safe else ():
-            if not store.begin(claimed):
-                raise RuntimeError("nobody else sends")
-            if not together:
-                _settle(store, [claimed])
-        if together:
-            _settle(store, claims)
-        done += len(claims)
-    return done
-
-
-def _batches(dsn: str) -> Result:
-    store = PostgresStore(dsn, schema="outbox")
-    queued = 0
-
-    def turn(count: int, limit: int) -> float:
-        nonlocal queued
-        _queue(store, queued, count)
-        queued += count
-        start = time.perf_counter()
-        if send_all(store, limit, safe=False) != count:
-            raise RuntimeError("rows are missing")
-        return (time.perf_counter() - start) / count
-
-    result = interleave(
-        "Outbox on PostgreSQL, claim and settle (a row)",
-        {"one by one": lambda: turn(60, 1), "in batches of 100": lambda: turn(600, 100)},
-        (Goal("in batches of 100", "one by one", 1 / 15, "batches of 100 / one by one"),),
-        rounds=7,
-    )
-    store.close()
-    return result
-
-
-def _together(command: list[str], workers: int) -> float:
-    """Start workers, let them all go at once, and return how long they took."""
-    started = [
-        subprocess.Popen(
-            [sys.executable, __file__, *command],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(workers)
-    ]
-    for child in started:
-        child.stdout.readline()  # type: ignore[union-attr]  # it is a pipe
-    start = time.perf_counter()
-    for child in started:
-        child.stdin.write("go\n")  # type: ignore[union-attr]  # it is a pipe
-        child.stdin.flush()  # type: ignore[union-attr]  # it is a pipe
-    done = sum(int(child.stdout.readline()) for child in started)  # type: ignore[union-attr]
-    taken = time.perf_counter() - start
-    for child in started:
-        child.communicate()
-    if done != JOBS:
-        raise RuntimeError(f"{done} of {JOBS} were done")
-    return taken / JOBS
-
-
-@contextmanager
-def _told() -> Iterator[Callable[[int], None]]:
-    """Say that all is ready, and wait for the word; then say how much was done."""
-    print("ready", flush=True)
-    sys.stdin.readline()
-    yield lambda done: print(done, flush=True)
-
-
-def _our_worker(dsn: str, together: str) -> None:
-    store = PostgresStore(dsn, schema="safe")
-    with _told() as tell:
-        tell(send_all(store, 10, safe=True, together=together == "together"))
-    store.close()
-
-
-def _app(dsn: str) -> Any:
-    import procrastinate
-
-    app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=dsn))
-    count = [0]
-
-    @app.task(name="job")
-    async def job(number: int) -> None:
-        count[0] += 1
-
-    return app, job, count
-
-
-def _their_worker(dsn: str) -> None:
-    async def work() -> None:
-        app, _, count = _app(dsn)
-        async with app.open_async():
-            with _told() as tell:
-                await app.run_worker_async(
-                    wait=False, concurrency=1, install_signal_handlers=False, listen_notify=False
-                )
-                tell(count[0])
-
-    asyncio.run(work())
-
-
-async def _prepare(dsn: str, jobs: int) -> None:
-    app, job, _ = _app(dsn)
-    async with app.open_async():
-        if not jobs:
-            await app.schema_manager.apply_schema_async()
-        else:
-            await job.batch_defer_async(*({"number": number} for number in range(jobs)))
-
-
-def _safe(dsn: str, workers: int) -> Result:
-    store = PostgresStore(dsn, schema="safe")
-    queued = len(store.find(Outbox(limit=100_000)).rows)
-
-    def ours(settled: str) -> float:
-        nonlocal queued
-        _queue(store, queued, JOBS)
-        queued += JOBS
-        return _together(["ours", dsn, settled], workers)
-
-    def theirs() -> float:
-        asyncio.run(_prepare(dsn, JOBS))
-        return _together(["theirs", dsn], workers)
-
-    us, them = "supportflow: claims of 10, begin, settle", "procrastinate: fetch, run, finish"
-    result = interleave(
-        f"Safe sends on PostgreSQL, {workers} worker processes (a message)",
-        {
-            them: theirs,
-            us: lambda: ours("together"),
-            f"{us} one by one": lambda: ours("alone"),
-        },
-        (Goal(us, them, 1 / 2, f"safe sends / procrastinate's jobs, {workers} workers"),),
-        rounds=5,
-    )
-    store.close()
-    return result
-
-
 # --- what is due -------------------------------------------------------------------------
 
 
@@ -355,19 +190,12 @@ def _idle(dsn: str) -> Result:
 
 
 def run() -> list[Result]:
-    """Measure intake, the outbox, and how flat a look for due clocks stays."""
+    """Measure intake, and how flat a look for due clocks stays."""
     with Server(durable=True) as server, tempfile.TemporaryDirectory() as name:
         dsn = server.dsn
         results = [
             _ingest(dsn, Path(name), page, goal) for page, goal in ((100, 0.2), (1000, 0.12))
         ]
-        results.append(_batches(dsn))
-        asyncio.run(_prepare(dsn, 0))
-        results += [_safe(dsn, workers) for workers in (1, 2, 4)]
         if not os.environ.get("SUPPORTFLOW_BENCH_QUICK"):
             results.append(_idle(dsn))
         return results
-
-
-if __name__ == "__main__":
-    {"ours": _our_worker, "theirs": _their_worker}[sys.argv[1]](*sys.argv[2:])

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from harness import Result, table
 
-BENCHMARKS = ("machine", "ingest", "webhooks", "postgres")
+BENCHMARKS = ("machine", "ingest", "webhooks", "channels", "postgres", "sending")
 
 
 def main() -> int:

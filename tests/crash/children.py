@@ -87,7 +87,8 @@ class Phases:
         if effect.method == "claim":
             self.phase = effect.args[0].kind.value
         ends = effect.args[0].settlements if effect.method == "commit" else ()
-        return " ".join([self.phase, effect.method, *(each.state.value for each in ends)])
+        states = dict.fromkeys(each.state.value for each in ends)
+        return " ".join([self.phase, effect.method, *states])
 
 
 class Traced(httpx.HTTPTransport):

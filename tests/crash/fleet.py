@@ -208,7 +208,7 @@ def serve(desk: Watched, platforms: list[Platform], dice: random.Random) -> None
                 desk.phase = "poll"
                 desk.poll(platform.kind)
                 answer(desk)
-            done = desk.deliver(channel=platform.kind, limit=3)
+            done = desk.deliver(channel=platform.kind, limit=6)
             if dice.random() < 0.05:
                 desk.announce(limit=20)
             if done == deliver.Delivered():
@@ -604,6 +604,7 @@ def asked_for() -> None:
 def main(text: str) -> dict[str, Any]:
     """Run a campaign as its plan, in JSON, says."""
     logging.disable()
+    deliver.MOMENT *= SPEED  # as many messages as on the wall
     plan = Plan(**json.loads(text))
     return Fleet(plan, asked_for if plan.restarts else None).run()
 

@@ -16,7 +16,7 @@ import attrs
 from history import History, gathered
 
 from supportflow import Desk
-from supportflow.errors import TransportError
+from supportflow.errors import StoreUnavailable, TransportError
 from supportflow.flow import Call, Wait
 from supportflow.http import Request, Response
 from supportflow.stores import Outbox, RowState, Store
@@ -166,7 +166,7 @@ class Actor:
             self.effect = resume()
             while isinstance(self.effect, Wait):
                 self.effect = self.program.send(None)
-        except StopIteration:
+        except (StopIteration, StoreUnavailable):  # a desk that runs would say so, and go on
             self.effect = None
 
     def _answer(self, effect: Any) -> Any:

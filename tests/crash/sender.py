@@ -38,7 +38,8 @@ from supportflow import Desk
 from supportflow.channels import Ambiguous
 from supportflow.channels.mastodon import Mastodon
 from supportflow.channels.messenger import Messenger
-from supportflow.desk import deliver, outgoing
+from supportflow.desk import attempt, outgoing
+from supportflow.desk.settle import End
 from supportflow.errors import TransportError
 from supportflow.flow import Effect, Wait
 from supportflow.http import Request, Webhook
@@ -413,7 +414,7 @@ class Campaign:
         here = f"{network}: "
         lacking = (p for p in self.points if p.startswith(here) and self.lacks(p))
         ends_at = frozenset(point.removeprefix(here) for point in lacking)
-        worker = Worker(self.world, lambda desk: sent(desk, hooks, network, 2), ends_at=ends_at)
+        worker = Worker(self.world, lambda desk: sent(desk, hooks, network, 4), ends_at=ends_at)
         step = worker.next()
         if worker.end(kill=step is not None):
             self.killed[f"{network}: {step}"] += 1
@@ -500,7 +501,7 @@ def main(path: str, kills: int, bug: str = "") -> dict[str, Any]:
 
 def forget_doubt() -> None:
     """Take what may have been posted for what was not."""
-    deliver._Attempt.unknown = deliver._Attempt.later
+    attempt.Attempt.unknown = attempt.Attempt.later
 
 
 def retry_the_dead() -> None:
@@ -519,14 +520,14 @@ def retry_the_dead() -> None:
 
 def hope() -> None:
     """Take what may have been posted for what was."""
-    unknown = deliver._Attempt.unknown
+    unknown = attempt.Attempt.unknown
 
-    def hoped(attempt: Any, error: BaseException) -> Any:
+    def hoped(made: attempt.Attempt, error: BaseException) -> End:
         if isinstance(error, Ambiguous):
-            return (yield from attempt.told(Receipt("surely", attempt.core.now())))
-        return (yield from unknown(attempt, error))
+            return made.told(Receipt("surely", made.core.now()))
+        return unknown(made, error)
 
-    deliver._Attempt.unknown = hoped
+    attempt.Attempt.unknown = hoped
 
 
 BUGS: dict[str, Callable[[], None]] = {

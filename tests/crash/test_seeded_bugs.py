@@ -25,7 +25,7 @@ from test_schedules import failing_before_begin, unfenced_memory
 
 from supportflow import MemoryStore, PostgresStore, SQLiteStore, signing
 from supportflow.channels import Ambiguous, Found, NotSent, rest
-from supportflow.desk import deliver, receive, reconcile, settle
+from supportflow.desk import attempt, receive, reconcile, settle
 from supportflow.errors import Conflict, StoreError, SupportflowError
 from supportflow.stores import RowState, postgres_core, sql_outbox
 from supportflow.testing import FakeClock, StoreContract, fake_channel
@@ -192,17 +192,13 @@ def ack_before_commit(patch: Patch) -> None:
 def except_exception(patch: Patch) -> None:
     """Treat an interruption within a send as if it could not happen."""
 
-    def send(core: Any, claimed: Any) -> Any:
-        attempt = deliver._Attempt(core, claimed)
-        try:
-            if (stop := (yield from attempt.decide_again())) is not None:
-                return stop
-            receipt = yield from attempt.send()
-        except Exception as error:
-            return (yield from attempt.failed(error))
-        return (yield from attempt.told(receipt))
+    def failed(made: Any, error: BaseException) -> Any:
+        if not isinstance(error, Exception):
+            raise error
+        return (yield from fails(made, error))
 
-    patch.setattr(deliver, "_send", send)
+    fails = attempt.Attempt.failed
+    patch.setattr(attempt.Attempt, "failed", failed)
 
 
 def sent_default(patch: Patch) -> None:

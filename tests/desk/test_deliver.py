@@ -11,7 +11,8 @@ import pytest
 from supportflow import AsyncDesk, NotFound, threaded
 from supportflow.channels import Ambiguous, NeedsAuth, NotSent, RateLimited, Refused, Traits
 from supportflow.desk import Delivered
-from supportflow.desk.deliver import MAX_ATTEMPTS, deliver
+from supportflow.desk.attempt import MAX_ATTEMPTS
+from supportflow.desk.deliver import deliver
 from supportflow.errors import (
     EtiquetteError,
     InvalidValue,
@@ -345,6 +346,279 @@ def test_a_row_whose_workers_die_waits_for_a_person_too(build):
     assert "its worker died each time" in world.desk.outbox()[0].posting.hold
 
 
+# -- several at a time
+
+
+def many(world, count, **more):
+    """Queue a reply to each of some customers."""
+    talks = [world.open(f"m{number}", by=f"c{number}", **more) for number in range(count)]
+    for number, talk in enumerate(talks):
+        world.desk.reply(talk, f"To {number}.")
+    return talks
+
+
+def ends(world):
+    """Return how each attempt ended, by transaction."""
+    return [
+        [end.state.value for end in c.settlements] for c in world.store.commits if c.settlements
+    ]
+
+
+def test_what_is_sent_within_a_moment_is_settled_together(shaky):
+    """While the network answers at once more and more are claimed; each is begun by itself."""
+    talks = many(shaky, 9)
+    assert Delivered(sent=9) == shaky.desk.deliver()
+    assert [["sent"], ["sent"] * 2, ["sent"] * 4, ["sent"] * 2] == ends(shaky)
+    assert [1] * 9 == [len(shaky.events(talk, Told)) for talk in talks]
+
+
+def test_a_network_that_takes_its_time_is_sent_one_at_a_time(shaky):
+    """A receipt is recorded before the next message leaves."""
+    many(shaky, 4)
+
+    def slow(request):
+        assert 1 == shaky.states().count("sending")
+        shaky.clock.advance(seconds=1)
+        return Response(200, body=b'{"id": "r1"}', at=shaky.clock())
+
+    for _ in range(4):
+        shaky.platform.fail(slow, taken=True)
+    assert Delivered(sent=4) == shaky.desk.deliver()
+    assert [["sent"]] * 4 == ends(shaky)
+
+
+def test_a_network_that_becomes_slow_gets_the_rest_back(shaky):
+    """What has not begun is given back for others, uncounted; nothing is told of that."""
+    many(shaky, 7)
+    posts = shaky.platform.posts
+
+    def slow(request):
+        shaky.clock.advance(seconds=30)
+        return Response(200, body=b'{"id": "r1"}', at=shaky.clock())
+
+    def send(request, answer=shaky.platform.send):
+        if request.posts and len(posts) == 4:
+            shaky.platform.fail(slow, taken=True)
+        return answer(request)
+
+    shaky.platform.send = send
+    assert Delivered(sent=7) == shaky.desk.deliver()
+    assert ["sent", "sent", "pending", "pending"] == ends(shaky)[2]
+    assert [1] * 7 == [row.attempt for row in shaky.desk.outbox()]
+
+
+def test_a_blind_network_settles_each_before_the_next(build):
+    """Where nothing but the receipt can tell, it is recorded before anything else leaves."""
+    world = build.shaking([build.Mute()])
+    many(world, 5)
+    assert Delivered(sent=5) == world.desk.deliver()
+    assert [["sent"]] * 5 == ends(world)
+
+
+def test_an_account_that_is_held_within_a_batch_stops_it(shaky):
+    """After a 429 nothing else is asked for: the rest is given back, uncounted."""
+    many(shaky, 7)
+    for fault in (200, 200, 200, 200, 429):
+        shaky.platform.fail(fault if fault == 429 else None, taken=fault == 200)
+    assert Delivered(sent=4, waiting=1) == shaky.desk.deliver()
+    assert [1, 1, 1, 1, 0, 0, 0] == [row.attempt for row in shaky.desk.outbox()]
+    assert 5 == sum(request.posts for request in shaky.platform.requests)
+    shaky.clock.advance(minutes=6)
+    assert Delivered(sent=3) == shaky.desk.deliver()
+
+
+@pytest.mark.parametrize("change", [{"needs_auth": "revoked"}, {"paused_until": timedelta(1)}])
+def test_an_account_that_another_worker_holds_is_left_alone(world, change):
+    """It is held between the claim and the last moment: nothing leaves, and nothing is counted."""
+    many(world, 3)
+    change = {name: world.at(0) + v if name != "needs_auth" else v for name, v in change.items()}
+
+    def meanwhile(request):
+        world.store.commit(Changes(world.at(0), channels=(ChannelChange("net", **change),)))
+        return world.platform.read(request)
+
+    asking(world, meanwhile)
+    assert Delivered() == world.desk.deliver()
+    assert ([0] * 3, []) == ([row.attempt for row in world.desk.outbox()], world.platform.posts)
+
+
+def asking(world, once):
+    """Let something happen while a channel asks for limits, before it posts."""
+    answer, done = world.platform.send, []
+
+    def send(request):
+        if request.posts or done:
+            return answer(request)
+        done.append(request)
+        return once(request)
+
+    world.platform.send = send
+
+
+def test_an_account_that_is_held_when_its_rows_are_read_asks_for_nothing(build):
+    """Another worker learned that the credentials are over, just after our claim."""
+    world = build.shaking()
+    many(world, 1)
+
+    def meanwhile(work, worker, limit):
+        change = ChannelChange("net", needs_auth="revoked")
+        world.store.commit(Changes(world.at(0), channels=(change,)))
+
+    world.store.fail("claim", None, None, meanwhile, after=True)
+    assert Delivered() == world.desk.deliver()
+    assert (["pending"], []) == (world.states(), world.platform.requests)
+
+
+def test_what_a_customer_does_at_the_last_moment_is_decided_on(world):
+    """They delete what we answer while the channel prepares: the reply is held, nothing leaves."""
+    conversation = queued(world)
+
+    def meanwhile(request):
+        world.take(world.removal("m1", 1))
+        return world.platform.read(request)
+
+    asking(world, meanwhile)
+    assert Delivered(held=1) == world.desk.deliver()
+    assert (["pending*"], []) == (world.states(), world.platform.posts)
+    assert 1 == len(world.events(conversation, Held))
+
+
+def test_what_changes_nothing_for_a_reply_does_not_stop_it(world):
+    """Somebody writes a note while the channel prepares: it is decided again, and sent."""
+    conversation = queued(world)
+
+    def meanwhile(request):
+        world.desk.note(conversation, "She called as well.")
+        return world.platform.read(request)
+
+    asking(world, meanwhile)
+    assert Delivered(sent=1) == world.desk.deliver()
+    assert 1 == len(world.events(conversation, Told))
+
+
+def test_a_talk_that_never_rests_is_left_for_later(world):
+    """Whatever was decided is over before it begins, again and again: the row is given back."""
+    conversation = queued(world)
+    begin = world.store.begin
+
+    def restless(claimed):
+        world.desk.note(conversation, "And another thing.")
+        return begin(claimed)
+
+    world.store.begin = restless
+    assert Delivered() == world.desk.deliver(limit=1)
+    assert (["pending"], []) == (world.states(), world.platform.posts)
+
+
+def test_one_conversation_that_goes_on_meanwhile_delays_no_other(shaky):
+    """Its customer writes while the others are sent: all is settled all the same, once."""
+    talks = many(shaky, 3)
+
+    def meanwhile(request):
+        shaky.take(shaky.said("n1", "Hello?", 1, by="c1", thread="m1"))
+        return Response(200, body=b'{"id": "r9"}', at=shaky.clock())
+
+    shaky.platform.fail(None, taken=True)
+    shaky.platform.fail(meanwhile, taken=True)
+    assert Delivered(sent=3) == shaky.desk.deliver()
+    assert [["sent"]] * 3 == ends(shaky)
+    assert [1] * 3 == [len(shaky.events(talk, Told)) for talk in talks]
+
+
+def test_two_rows_of_one_conversation_are_settled_one_after_the_other(shaky):
+    """A broadcast to somebody who is also being answered has a stream of its own."""
+    talks = many(shaky, 2)
+    posting = shaky.desk.outbox()[1].posting
+    outgoing = attrs.evolve(posting.outgoing, id="row-2", mark="mark-2", text="To all.")
+    lone = attrs.evolve(posting, outgoing=outgoing, stream="incident:1", part=1)
+    shaky.store.commit(Changes(shaky.at(0), postings=(lone,)))
+    assert Delivered(sent=3) == shaky.desk.deliver()
+    assert [["sent"]] * 3 == ends(shaky)
+    assert 1 == len(shaky.events(talks[0], Told))
+
+
+def test_an_end_that_cannot_be_recorded_keeps_no_other_from_it(shaky):
+    """Its error is the caller's when the others are done."""
+    many(shaky, 3)
+
+    def armed(claimed):
+        shaky.store.fail("commit", KeyError("broken"), KeyError("broken"))
+
+    shaky.store.fail("begin", None, armed)
+    with pytest.raises(KeyError, match="broken"):
+        shaky.desk.deliver()
+    assert ["sent", "sending", "sent"] == shaky.states()
+
+
+def test_what_was_merged_after_the_claim_is_sent_where_it_belongs_now(shaky):
+    """What they answer arrives late: the reply's conversation became part of another."""
+    early = shaky.open("m3", minutes=3, parent="m2")
+    shaky.desk.reply(early, "We see it.")
+
+    def meanwhile(work, worker, limit):
+        shaky.take(shaky.said("m2", "two", 2, parent="m1"))
+
+    shaky.store.fail("claim", None, None, meanwhile, after=True)
+    assert Delivered(sent=1) == shaky.desk.deliver()
+    assert (["sent"], 1) == (shaky.states(), len(shaky.events("net/m1/ola#0", Told)))
+
+
+def test_clearing_up_keeps_to_its_limit(world):
+    """No more looks than asked for."""
+    queued(world)
+    world.platform.fail(503, taken=True)
+    world.desk.deliver()
+    world.clock.advance(minutes=1)
+    assert Delivered(sent=1) == world.desk.deliver(limit=1)
+
+
+def test_a_store_that_cannot_be_read_gives_claims_back(shaky):
+    """Nothing was sent: the rows are anybody's again, and the error is the caller's."""
+    many(shaky, 1)
+
+    def armed(work, worker, limit):
+        shaky.store.fail("load", StoreUnavailable("away"))
+
+    shaky.store.fail("claim", None, None, armed, after=True)
+    with pytest.raises(StoreUnavailable):
+        shaky.desk.deliver()
+    assert (["pending"], [0]) == (shaky.states(), [row.attempt for row in shaky.desk.outbox()])
+
+
+def test_a_stop_while_clearing_up_sends_nothing_more(world):
+    """Who is told to stop between two looks does not begin to send."""
+    queued(world)
+    world.platform.fail(503, taken=True)
+    world.desk.deliver()
+    world.clock.advance(minutes=1)
+    world.desk.reply(world.open("x1", by="ben"), "Hello.")
+
+    def stopping(effect):
+        return True if isinstance(effect, Wait) else world.desk._answer(effect)
+
+    assert Delivered(sent=1) == run(deliver(world.desk._core), stopping)
+    assert ["sent", "pending"] == world.states()
+
+
+def test_a_stop_within_a_batch_gives_the_rest_back(build):
+    """What was claimed and has not begun is anybody's again, uncounted."""
+    world = build.shaking([build.Mute()])
+    many(world, 4)
+    waits = []
+
+    def stopping(effect):
+        if isinstance(effect, Wait):
+            waits.append(effect)
+            return len(waits) == 2
+        return world.desk._answer(effect)
+
+    assert Delivered(sent=2) == run(deliver(world.desk._core), stopping)
+    assert (["sent", "sent", "pending", "pending"], [1, 1, 0, 0]) == (
+        world.states(),
+        [row.attempt for row in world.desk.outbox()],
+    )
+
+
 # -- flows that are written wrongly
 
 
@@ -497,17 +771,19 @@ def test_an_interruption_at_any_effect_posts_once_and_loses_nothing(build, error
             world.platform.fail(TransportError("lost", sent=True), taken=True)
             world.desk.deliver()
             world.clock.advance(minutes=1)
+        for name in ("ben", "cid"):  # sent together with the second part
+            world.desk.reply(world.open(f"x{name}", by=name), f"To {name}.")
         interrupting = Interrupting(world.desk, place, after, error("stop"))
         with suppress(error):
             run(deliver(world.desk._core), interrupting)
         open_states = {"pending", "claimed", "sending", "unknown", "sent"}
         assert {row.state for row in world.desk.outbox()} <= open_states
         world.deliver_all(minutes=3)
-        assert ["One.", "Two."] == world.platform.texts
-        assert ["sent", "sent"] == world.states()
+        assert ["One.", "To ben.", "To cid.", "Two."] == sorted(world.platform.texts)
+        assert ["sent"] * 4 == world.states()
         assert [0, 1] == [event.part for event in world.events(conversation, Told)]
         assert State.acknowledged is world.desk.get(conversation).state
-    assert 20 < place < 60
+    assert 30 < place < 80
 
 
 def test_a_receipt_in_hand_survives_an_interruption(build):

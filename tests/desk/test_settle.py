@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supportflow import CustomerRef
-from supportflow.desk.settle import backoff, plain_receipt, row_of, said, settle
+from supportflow.desk.settle import End, backoff, plain_receipt, row_of, said, settle
 from supportflow.errors import Conflict, StoreUnavailable, TransportError
 from supportflow.events import Merged, Told
 from supportflow.flow import run
@@ -58,8 +58,9 @@ def ended(claimed, state=RowState.pending, **more):
     return Settlement(claimed.row.id, claimed.fence, state, **more)
 
 
-def settled(world, claimed, settlement):
-    return run(settle(world.desk._core, claimed, settlement), world.desk._answer)
+def settled(world, claimed, settlement, *commands):
+    end = End(claimed, settlement, commands)
+    return run(settle(world.desk._core, end), world.desk._answer)
 
 
 def test_what_ends_after_somebody_else_proved_it_does_not_count(world):
@@ -114,7 +115,7 @@ def test_a_receipt_finds_an_erased_conversation(world):
     receipt = Receipt("r1", world.clock())
     told = PartTold(claimed.row.posting.reply, 0, receipt)
     settlement = ended(claimed, RowState.sent, receipt=receipt)
-    assert True is run(settle(world.desk._core, claimed, settlement, told), world.desk._answer)
+    assert True is settled(world, claimed, settlement, told)
     (conversation,) = world.desk.inbox()
     assert 1 == len(world.events(conversation.id, Told))
 
@@ -153,7 +154,7 @@ def test_a_store_that_stays_away_is_the_callers(shaky, monkeypatch):
     shaky.desk.reply(shaky.open("m1"), "We see it.")
 
     def down(claimed):
-        shaky.store.fail("commit", *[StoreUnavailable("full")] * 3)
+        shaky.store.fail("commit", *[StoreUnavailable("full")] * 4)
 
     shaky.store.fail("begin", down)
     with pytest.raises(StoreUnavailable):

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from supportflow.testing import ChannelContract
+
 ROOT = Path(__file__).resolve().parents[2]
 OWN = ROOT / "examples" / "own_channel"
 CHANNEL = OWN / "src" / "supportflow_teahouse" / "__init__.py"
@@ -18,7 +20,7 @@ PAGE = (ROOT / "docs" / "guide" / "own_channel.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 
-def call(*command: object, cwd: Path) -> str:
+def call(*command: object, cwd: Path, status: int = 0) -> str:
     """Run a command that nothing measures, and return what it prints."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
     quick = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
@@ -30,7 +32,7 @@ def call(*command: object, cwd: Path) -> str:
         encoding="utf-8",
         check=False,
     )
-    assert 0 == done.returncode, done.stdout + done.stderr
+    assert status == done.returncode, done.stdout + done.stderr
     return done.stdout
 
 
@@ -87,12 +89,42 @@ def test_it_is_found_by_its_name(python: Path, tmp_path: Path) -> None:
     assert [True, True] == [home in Path(file).resolve().parents for file in files]
 
 
+@pytest.mark.xdist_group("own_channel")
+def test_a_new_one_is_written_from_the_wheel(python: Path, tmp_path: Path) -> None:
+    """The example is in the wheel, and nothing of a checkout is needed to begin another channel."""
+    code = (
+        "from pathlib import Path; from supportflow.cli.new_channel import new_channel\n"
+        "print(*new_channel('corner_shop', Path()), sep='\\n')"
+    )
+    written = call(python, "-c", code, cwd=tmp_path).split()
+    assert 4 == len([path for path in written if (tmp_path / path).is_file()])
+
+
 @pytest.mark.parametrize(
     "path", [CHANNEL, TESTS, OWN / "pyproject.toml"], ids=lambda path: path.name
 )
 def test_the_guide_shows_the_files_that_are_tested(path: Path) -> None:
     """What a stranger copies from the page is, to the letter, what the tests above install."""
     assert path.read_text("utf-8") in [text for _, text in BLOCKS]
+
+
+@pytest.mark.xdist_group("own_channel")
+def test_a_failure_explains_itself_to_a_stranger(python: Path, tmp_path: Path) -> None:
+    """With the wheels alone, in a folder with no configuration, an assert of the kit shows both sides."""
+    broken = "SORRY = model.Outgoing(", "SORRY = __import__('attrs').evolve(model.Outgoing("
+    text = TESTS.read_text("utf-8").replace(*broken).replace("ANNA, AT)", 'ANNA, AT), text="Oh!")')
+    (tmp_path / TESTS.name).write_text(text, "utf-8")
+    command = (python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "sends_as_recorded")
+    said = call(*command, cwd=tmp_path, status=1)
+    assert "AssertionError: a reply\n" in said
+    assert "'text': 'Sorry!'" in said
+    assert "'text': 'Oh!'" in said
+
+
+def test_the_guide_names_every_test_of_the_contract() -> None:
+    """What is proved is said once, and nothing is said that is not proved."""
+    tests = {name for name in dir(ChannelContract) if name.startswith("test_")}
+    assert tests == {*re.findall(r"`(test_\w+)`", PAGE)}
 
 
 def written(folder: Path) -> None:

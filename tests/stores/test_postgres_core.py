@@ -121,7 +121,7 @@ def test_erasing_waits_for_what_is_written(store, postgres):
     with postgres.connect() as slow:
         slow.execute(store._core._openings.commit.text)
         quick = store._core._openings.erase.text.replace("10000", "20")
-        erase = attrs.evolve(store._core._openings.erase, text=quick)
+        erase = attrs.evolve(store._core._openings.erase, statements=tuple(quick.split("; ")))
         store._core._openings = attrs.evolve(store._core._openings, erase=erase)
         with pytest.raises(Exception, match="locked for too long"):
             store.erase(CustomerRef(CHANNEL, "ola@example.social"))

@@ -131,10 +131,9 @@ def test_a_lock_is_not_waited_for_for_ever(store, postgres, monkeypatch):
     first = opened()
     store.commit(batch(first))
     monkeypatch.setattr(store._core, "_openings", store._core._openings.of(postgres.name))
-    opening = store._core._openings.commit.text.replace("lock_timeout = 10000", "lock_timeout = 20")
-    quick = attrs.evolve(
-        store._core._openings, commit=attrs.evolve(store._core._openings.commit, text=opening)
-    )
+    opening = store._core._openings.commit.text.replace("10000", "20")
+    commit = attrs.evolve(store._core._openings.commit, statements=tuple(opening.split("; ")))
+    quick = attrs.evolve(store._core._openings, commit=commit)
     monkeypatch.setattr(store._core, "_openings", quick)
     with postgres.connect() as other, other.transaction():
         other.execute("SELECT 1 FROM conversation FOR UPDATE")

@@ -6,7 +6,7 @@ import pytest
 from supportflow.http import Request, Response
 from supportflow.model import Secret
 from supportflow.testing.channel_cases import Driven, drive, is_encrypted
-from supportflow.testing.channel_sending import secrets_of
+from supportflow.testing.channel_requests import secrets_of
 
 ASK = Request("GET", "https://example.com")
 
@@ -64,6 +64,9 @@ def test_what_is_no_flow_is_said_plainly(flow, why):
     [
         ("https://example.com/", True),
         ("smtps://mail.example.com", True),
+        ("smtp+starttls://mail.example.com", True),
+        ("smtp://mail.example.com", False),
+        ("imap://127.0.0.1:10143", True),
         ("http://example.com/", False),
         ("http://localhost:8000/", True),
         ("http://127.0.0.2/", True),

@@ -1,7 +1,10 @@
 """Prove that the kit loads what is asked for, and says what it needs."""
 
+import ast
 import subprocess
 import sys
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -49,6 +52,20 @@ def test_a_missing_library_is_named(library, name):
     assert (
         f"supportflow.testing.{name} needs an extra: pip install 'supportflow[testing]'\n"
     ) == run_python(code)
+
+
+def test_every_assert_of_the_kit_is_rewritten():
+    """Each module that asserts is known before it is loaded; none is listed that is not there."""
+    folder = Path(kit.__file__).parent
+    asserting = {
+        f"supportflow.testing.{path.stem}"
+        for path in folder.glob("*.py")
+        if any(
+            isinstance(node, ast.Assert) for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        )
+    }
+    assert [] == sorted(asserting - {*kit._KIT})
+    assert [] == [name for name in kit._KIT if find_spec(name) is None]
 
 
 def test_asserts_of_the_kit_explain_themselves():

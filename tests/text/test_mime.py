@@ -50,6 +50,7 @@ def test_words_are_decoded(kind, body, words):
         (b"=?utf-8?q?Gr=C3=BC=C3=9Fe?= =?utf-8?b?w6Row6Q=?=", "Grüßeähä"),
         (b"=?iso-8859-2?Q?Za=BF=F3=B3=E6_ges?= x", "Zażółć ges x"),
         (b"=?utf-8?b?!?= ok", "=?utf-8?b?!?= ok"),
+        (b"=?utf-8?b?abcde?= ok", "=?utf-8?b?abcde?= ok"),
         ("Grüße".encode(), "Grüße"),
         ("Grüße".encode("cp1252"), "Grüße"),
         (b"=?utf-8*de?q?Hallo?=", "Hallo"),
@@ -146,6 +147,7 @@ def test_no_words_of_the_author_are_lost(lines):
         (b"Auto-Submitted: No; x\n", ""),
         (b"Auto-Submitted: auto-generated\n", "Auto-Submitted: auto-generated"),
         (b"Precedence: first-class\n", ""),
+        (b"Precedence: junk\n", "Precedence: junk"),
         (b"X-Autoreply: yes\n", "it has a field X-Autoreply"),
         (b"Return-Path: <ola@example.com>\n", ""),
         (b"Return-Path: <>\n", "its return path is empty"),
@@ -156,6 +158,13 @@ def test_machines_are_told_from_people(lines, machine):
     assert machine == read_letter(FROM + lines + b"\nHi").machine
     server = read_letter(b"From: MAILER-DAEMON@mx.example\n\nHi")
     assert "it is from a mail server" == server.machine
+
+
+def test_a_subject_may_say_that_it_answers():
+    """In the words of many mail programs."""
+    for subject in (b"Re: x", b"AW: x", b"odp[2]: x"):
+        assert read_letter(FROM + b"Subject: " + subject + b"\n\n").answers
+    assert not read_letter(FROM + b"Subject: Return: x\n\n").answers
 
 
 def test_a_thread_is_named_from_its_root():

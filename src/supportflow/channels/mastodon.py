@@ -423,8 +423,8 @@ class Mastodon:
         facts, unreadable = one_by_one(found, lambda item: self._heard(item, known))
         newest = _latest(map(_moment, found), None) or cursor
         more = bool(cursor) and len(found) >= _OWN and newest != cursor
-        facts = tuple(sorted(reversed(facts), key=_at))  # as given, the newest come first
-        return Page(facts, newest, unreadable, more, learned)
+        oldest_first = tuple(sorted(facts, key=_at, reverse=True)[::-1])  # of one time as well
+        return Page(oldest_first, newest, unreadable, more, learned)
 
     def _heard(self, status: dict[str, Any], known: _Known) -> Iterable[Inbound]:
         message = _message(status, self.name, known.account, compact(status))

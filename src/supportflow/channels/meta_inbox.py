@@ -23,6 +23,7 @@ from supportflow.model import (
     StatusReport,
     Visibility,
 )
+from supportflow.model.quick import maker
 from supportflow.text.fields import mapping, mappings, perhaps, word
 
 __all__ = ["Event", "fits"]
@@ -42,6 +43,8 @@ _SILENT = frozenset(
 _PLAIN_EVENT = frozenset({"sender", "recipient", "timestamp", "message"})
 _PLAIN_MESSAGE = frozenset({"mid", "text"})
 _MARK = re.compile(r"[a-z2-7]{24}")
+# What they are made of was checked where it was read.
+_made, _told = maker(Message), maker(Inbound)
 
 
 def fits(text: str, most: int, what: str, instead: str, network: str = "Messenger") -> str:
@@ -154,8 +157,8 @@ class Event:
         bounded(content, "attachments")
         if bare and place == "messaging":
             at = moment(self.event.get("timestamp"))
-            return Message(self.channel, kind, name, author, text, at, customer, visibility=private)
-        return Message(
+            return _made(self.channel, kind, name, author, text, at, customer, visibility=private)
+        return _made(
             self.channel,
             kind,
             name,
@@ -181,7 +184,7 @@ class Event:
         if echo != (self.sender == self.us):
             raise PayloadError("the page speaks in echoes, and customers do not")
         if not echo:
-            return (Inbound(message),)
+            return (_told(message),)
         metadata = content.get("metadata")
         ours = isinstance(metadata, str) and _MARK.fullmatch(metadata) is not None
         return (Outbound(message, self.recipient, metadata if ours else None),)
@@ -199,7 +202,7 @@ class Event:
         name = f"{perhaps(content, 'mid') or self.sender}:{self.event.get('timestamp')}"
         if self.sender == self.us:
             raise PayloadError("a postback of the page itself")
-        return (Inbound(self._message("postback", name, text, content)),)
+        return (_told(self._message("postback", name, text, content)),)
 
     def message_edit(self, content: dict[str, Any]) -> Iterable[Fact]:
         """Read a customer's edit.

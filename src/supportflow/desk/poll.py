@@ -71,7 +71,7 @@ def _poll_one(core: Core, name: str) -> Program[Taken]:
     claims = yield from claim(core, Work(WorkKind.poll, (name,), LEASE), worker, 1)
     for claimed in claims:
         if claimed.lease is not None and not _paused(core, claimed.lease):
-            return (yield from _poll_leased(core, claimed.lease))
+            return (yield from _poll_leased(core, claimed.lease, claimed.fence))
     return Taken()
 
 
@@ -80,7 +80,7 @@ def _paused(core: Core, lease: ChannelLease) -> bool:
     return until is not None and core.now() < until
 
 
-def _poll_leased(core: Core, lease: ChannelLease) -> Program[Taken]:
+def _poll_leased(core: Core, lease: ChannelLease, fence: int) -> Program[Taken]:
     name = lease.channel
     try:
         page = yield from _page(core, lease)
@@ -90,7 +90,8 @@ def _poll_leased(core: Core, lease: ChannelLease) -> Program[Taken]:
             return Taken(more=True)
         yield from commit(core, Changes(core.now(), channels=(faulted(core, name, error),)))
         raise
-    moved = ChannelChange(name, cursor=page.cursor, checked_at=core.now(), fault="")
+    # Who comes too late adds what is new, and does not move the cursor back.
+    moved = ChannelChange(name, page.cursor, checked_at=core.now(), fault="", fence=fence)
     moved = yield from remembered(core, moved, page.learned)
     taken = yield from intake(core, name, page.facts, unreadable=page.unreadable, state=moved)
     return attrs.evolve(taken, more=page.more)

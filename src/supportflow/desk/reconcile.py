@@ -11,7 +11,7 @@ from supportflow.channels import Finds, Found, Reconcile
 from supportflow.desk.accounts import prepared
 from supportflow.desk.core import Core, find
 from supportflow.desk.flows import flowing
-from supportflow.desk.settle import plain_receipt, row_of, said, settle
+from supportflow.desk.settle import End, plain_receipt, row_of, said, settle
 from supportflow.errors import StoreError
 from supportflow.flow import Program
 from supportflow.model import Agent, Hold, Outgoing, PartTold, Receipt
@@ -35,7 +35,7 @@ _FAILED = "could not look: "
 _OTHERS = 1000
 
 
-def reconcile(core: Core, claimed: Claimed) -> Program[Settlement | None]:
+def reconcile(core: Core, claimed: Claimed) -> Program[Settlement]:
     """Clear up one unknown row, as far as its platform allows.
 
     Found means sent. Absent twice, with time to settle before each read, and with the last
@@ -100,7 +100,7 @@ def _found(core: Core, claimed: Claimed, receipt: Receipt) -> Program[Settlement
     posting = row.posting
     settlement = Settlement(row.id, claimed.fence, RowState.sent, receipt, how="read")
     told = PartTold(posting.reply, posting.part, receipt, Agent("unknown", posting.outgoing.by))
-    yield from settle(core, claimed, settlement, told)
+    yield from settle(core, End(claimed, settlement, (told,)))
     return settlement
 
 
@@ -139,7 +139,7 @@ def _look_later(
         not_before=core.now() + pause,
         negative_reads=reads,
     )
-    yield from settle(core, claimed, settlement)
+    yield from settle(core, End(claimed, settlement))
     return settlement
 
 
@@ -152,7 +152,7 @@ def _send_again(core: Core, claimed: Claimed, why: str) -> Program[Settlement]:
         not_before=core.now(),
         negative_reads=0,
     )
-    yield from settle(core, claimed, settlement)
+    yield from settle(core, End(claimed, settlement))
     return settlement
 
 
@@ -163,5 +163,5 @@ def _park(core: Core, claimed: Claimed, reason: str = "") -> Program[Settlement]
     if reason:
         why = storable(f"{why} ({reason})"[:500])
     settlement = Settlement(row.id, claimed.fence, RowState.unknown, error=why, hold=why)
-    yield from settle(core, claimed, settlement, Hold(row.posting.reply, why))
+    yield from settle(core, End(claimed, settlement, (Hold(row.posting.reply, why),)))
     return settlement

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 
 import attrs
 
@@ -20,6 +21,7 @@ from supportflow.stores import (
     ChannelChange,
     Claimed,
     HoldRows,
+    Loaded,
     Row,
     RowState,
     Settlement,
@@ -30,6 +32,7 @@ from supportflow.text import storable
 
 __all__ = [
     "FINAL",
+    "End",
     "backoff",
     "late_key",
     "plain_receipt",
@@ -79,11 +82,8 @@ def plain_receipt(receipt: Receipt) -> Receipt:
     """
     if receipt.id is not None and not isinstance(receipt.id, str):
         raise TypeError(f"the id of a receipt is {type(receipt.id).__name__}, not str")
-    return attrs.evolve(
-        receipt,
-        id=receipt.id and storable(receipt.id),
-        permalink=receipt.permalink and storable(receipt.permalink),
-    )
+    name, link = receipt.id, receipt.permalink
+    return Receipt(name and storable(name), receipt.at, link and storable(link))
 
 
 def row_of(claimed: Claimed) -> Row:
@@ -102,62 +102,80 @@ def late_key(row: Row) -> str:
     return f"late:{row.posting.reply}"
 
 
-def settle(
-    core: Core,
-    claimed: Claimed,
-    settlement: Settlement,
-    *commands: Command,
-    channel: ChannelChange | None = None,
-    holds: tuple[HoldRows, ...] = (),
-) -> Program[bool]:
-    """Commit the end of an attempt with everything that follows from it.
-
-    A receipt always counts. Anything else counts only while the claim is still ours and
-    the row is not final. Whoever was told that a reply is late is not told again when, after
-    its deadline, it is left to them; nor the other way round.
+@attrs.frozen
+class End:
+    """Hold how an attempt ended, and what follows from that.
 
     Args:
-        core: The desk's core.
         claimed: The claim.
         settlement: How it ended.
         commands: What that means for the conversation.
         channel: What it means for the account.
         holds: Further rows that wait for a person now.
+        silent: True if nothing happened that anybody need hear of.
+    """
+
+    claimed: Claimed
+    settlement: Settlement
+    commands: tuple[Command, ...] = ()
+    channel: ChannelChange | None = None
+    holds: tuple[HoldRows, ...] = ()
+    silent: bool = False
+
+    @property
+    def proved(self) -> bool:
+        """Return whether a receipt says so."""
+        return self.settlement.state is RowState.sent
+
+
+def settle(core: Core, *ends: End, known: Loaded | None = None) -> Program[bool]:
+    """Commit the ends of attempts, with everything that follows from them.
+
+    A receipt always counts. Anything else counts only while the claim is still ours and
+    the row is not final. Whoever was told that a reply is late is not told again when, after
+    its deadline, it is left to them; nor the other way round. Several ends are one transaction;
+    if that cannot be, each is one of its own.
+
+    Args:
+        core: The desk's core.
+        ends: How they ended.
+        known: The rows' conversations as they were before; if they are others by now, that
+            is found out. Not for rows that are left to a person after their deadline.
 
     Returns:
-        Whether it counted.
+        Whether any of them counted.
 
     Raises:
-        StoreUnavailable: If the store could not take it; the row's lease will end.
+        StoreUnavailable: If the store could not take it; the rows' leases will end.
     """
-    proved = settlement.state is RowState.sent
-
-    def attempt() -> Program[bool]:
-        row, before, stray, told = yield from _now(core, row_of(claimed), settlement)
-        known = row is not None and row.state is RowState.sent
-        if row is None or not (proved or _ours(row, claimed)):
-            return False
-        follow = _Followed()
-        if before is not None and commands and not known:
-            follow = _follow(core, before, commands, stray, told)
-        changes = Changes(
-            core.now(),
-            conversations=follow.conversations,
-            merged=follow.merged,
-            settlements=(settlement,),
-            holds=(*holds, *(HoldRows(e.reply, e.why) for e in follow.events if type(e) is Held)),
-            channels=() if channel is None else (channel,),
-            once=_once(row, follow.events, parked=_parks(core, row, settlement)),
-        )
-        yield from commit(core, changes)
-        _tell(core, row, settlement, follow.events)
-        return True
-
-    for left in reversed(range(_INSIST if proved else 1)):
+    if len(ends) > 1 or known is not None:
         try:
-            return (yield from retrying(attempt))
+            return (yield from _committed(core, ends, known))
+        except Exception:  # noqa: BLE001, S110  # whatever one of them met, the others still count
+            pass
+    return (yield from _each(core, ends))
+
+
+def _each(core: Core, ends: Sequence[End]) -> Program[bool]:
+    counted, failed = False, list[Exception]()
+    for end in ends:
+        try:
+            counted |= yield from _alone(core, end)
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001  # raised when all had their turn
+            failed.append(error)
+    if failed:
+        raise failed[0]
+    return counted
+
+
+def _alone(core: Core, end: End) -> Program[bool]:
+    for left in reversed(range(_INSIST if end.proved else 1)):
+        try:
+            return (yield from retrying(partial(_committed, core, (end,), None)))
         except Conflict as error:
-            tell(core.count, "settle_conflict", logging.WARNING, error, row=settlement.row)
+            tell(core.count, "settle_conflict", logging.WARNING, error, row=end.settlement.row)
         except StoreUnavailable:
             if not left:
                 raise
@@ -165,31 +183,94 @@ def settle(
     return False
 
 
-def _now(
-    core: Core, row: Row, settlement: Settlement
-) -> Program[tuple[Row | None, Conversation | None, Conversation | None, bool]]:
-    """Return the row and its conversation as they are now, and what an early answer has opened.
+def _committed(core: Core, ends: Sequence[End], known: Loaded | None) -> Program[bool]:
+    """Commit ends, as things are now or as they were known; return whether any of them counts."""
+    if known is None or not _suffices(known, ends):
+        loaded = yield from _now(core, ends)
+    else:
+        loaded = yield from _as_known(core, ends, known)
+    what = [_Follows(core, end, row, loaded) for end, row in _counting(ends, loaded)]
+    written = tuple(written for each in what for written in each.written)
+    if len({change.after.id for change in written}) < len(written):
+        raise Conflict("two of these ends change the same conversation")
+    if what:
+        changes = Changes(
+            core.now(),
+            conversations=written,
+            merged=tuple(pair for each in what for pair in each.merged),
+            settlements=tuple(each.end.settlement for each in what),
+            holds=tuple(hold for each in what for hold in each.holds()),
+            channels=tuple(each.end.channel for each in what if each.end.channel is not None),
+            once={key: "" for each in what for key in each.once()},
+        )
+        yield from commit(core, changes)
+        for each in what:
+            each.tell()
+    return bool(what)
 
-    And, of one that is left to a person after its deadline, whether they know that it is late.
-    Row and conversation are of one moment: whoever settled between two looks would be told twice.
+
+def _suffices(known: Loaded, ends: Sequence[End]) -> bool:
+    """Return whether all is known that ends depend on, but for what answers opened early."""
+    rows = [row_of(end.claimed) for end in ends]
+    abouts = {row.posting.conversation for row in rows if row.posting.conversation is not None}
+    found = [known.conversations.get(about) for about in abouts]
+    return all(each is not None and each.merged_into is None for each in found)
+
+
+def _as_known(core: Core, ends: Sequence[End], known: Loaded) -> Program[Loaded]:
+    """Return rows and conversations as they were, and what early answers opened."""
+    rows = {end.settlement.row: row_of(end.claimed) for end in ends}
+    places = _places(ends, rows)
+    opened = (yield from load(core, Wanted(threads=places))) if places else Loaded()
+    return attrs.evolve(opened, rows=rows, conversations=known.conversations)
+
+
+def _now(core: Core, ends: Sequence[End]) -> Program[Loaded]:
+    """Return the rows and their conversations as they are now, and what early answers opened.
+
+    And, of those that are left to a person after their deadline, whether they know that it is
+    late. Row and conversation are of one moment: whoever settled between two looks would be told
+    twice.
     """
-    remote = settlement.receipt.id if settlement.receipt else None
-    place = (row.posting.channel, remote or "")
-    late = (_alarm(row, late_key(row)),) if _parks(core, row, settlement) else ()
+    rows = {end.settlement.row: row_of(end.claimed) for end in ends}
     while True:
-        about = row.posting.conversation or ""
+        abouts = (row.posting.conversation for row in rows.values())
+        late = (
+            _alarm(row, late_key(row))
+            for row, end in zip(rows.values(), ends, strict=True)
+            if _parks(core, row, end.settlement)
+        )
         wanted = Wanted(
-            rows=(row.id,),
-            conversations=(about,) if about else (),
-            threads=(place,) if remote else (),
-            once=late,
+            rows=tuple(rows),
+            conversations=tuple(dict.fromkeys(about for about in abouts if about)),
+            threads=_places(ends, rows),
+            once=tuple(late),
         )
         loaded = yield from load(core, wanted)
-        found = loaded.rows.get(row.id)
-        if found is None or (found.posting.conversation or "") == about:
-            stray = loaded.threads.get(place)
-            return found, loaded.conversations.get(about), stray, bool(loaded.once)
-        row = found  # it moved to another conversation, by a merge or an erasure
+        moved = {
+            name: found
+            for name, found in loaded.rows.items()
+            if found.posting.conversation != rows[name].posting.conversation
+        }
+        if not moved:
+            return loaded
+        rows |= moved  # to another conversation, by a merge or an erasure
+
+
+def _places(ends: Sequence[End], rows: Mapping[str, Row]) -> tuple[tuple[str, str], ...]:
+    """Return the threads that answers to what was sent may have opened, before its id was known."""
+    return tuple(
+        (rows[end.settlement.row].posting.channel, end.settlement.receipt.id)
+        for end in ends
+        if end.settlement.receipt is not None and end.settlement.receipt.id
+    )
+
+
+def _counting(ends: Sequence[End], loaded: Loaded) -> Iterator[tuple[End, Row]]:
+    for end in ends:
+        row = loaded.rows.get(end.settlement.row)
+        if row is not None and (end.proved or _ours(row, end.claimed)):
+            yield end, row
 
 
 def _parks(core: Core, row: Row, settlement: Settlement) -> bool:
@@ -201,79 +282,82 @@ def _ours(row: Row, claimed: Claimed) -> bool:
     return row.fence == claimed.fence and row.state not in FINAL
 
 
-@attrs.frozen
-class _Followed:
-    """Hold what the end of an attempt means for conversations."""
+class _Follows:
+    """Find what one end means for the row's conversation and for those who look at it."""
 
-    conversations: tuple[Written, ...] = ()
-    events: tuple[Event, ...] = ()
-    merged: tuple[tuple[str, str], ...] = ()
+    def __init__(self, core: Core, end: End, row: Row, loaded: Loaded) -> None:
+        self.core, self.end, self.row = core, end, row
+        self.events = list[Event]()
+        self.written: tuple[Written, ...] = ()
+        self.merged: tuple[tuple[str, str], ...] = ()
+        before = loaded.conversations.get(row.posting.conversation or "")
+        if before is not None and end.commands and row.state is not RowState.sent:
+            after = self._decided(before, loaded)
+            receipt = end.settlement.receipt
+            place = (row.posting.channel, (receipt and receipt.id) or "")
+            if self.events:
+                self._write(before, after, loaded.threads.get(place))
 
+    def _decided(self, before: Conversation, loaded: Loaded) -> Conversation:
+        core, after = self.core, before
+        told = _alarm(self.row, late_key(self.row)) in loaded.once
+        for command in self.end.commands:
+            decided = decide(after, command, core.now(), rules=core.rules)
+            if told:
+                decided = tuple(e for e in decided if not isinstance(e, Announced))
+            after = fold(core, after, decided)
+            self.events += decided
+        return after
 
-def _follow(
-    core: Core,
-    before: Conversation,
-    commands: tuple[Command, ...],
-    stray: Conversation | None,
-    told: bool,
-) -> _Followed:
-    after, events, now = before, list[Event](), core.now()
-    for command in commands:
-        decided = decide(after, command, now, rules=core.rules)
-        if told:
-            decided = tuple(e for e in decided if not isinstance(e, Announced))
-        after = fold(core, after, decided)
-        events += decided
-    if not events:
-        return _Followed()
-    if stray is None or stray.merged_into is not None or stray.customer != before.customer:
-        return _Followed((_change(core, before, after, events),), tuple(events))
-    ended, absorbed = merge(stray, after, now)
-    after = fold(core, after, absorbed)
-    return _Followed(
-        (
-            _change(core, stray, fold(core, stray, ended), ended),
-            _change(core, before, after, (*events, *absorbed)),
-        ),
-        tuple(events),
-        ((stray.id, before.id),),
-    )
+    def _write(self, before: Conversation, after: Conversation, stray: Conversation | None) -> None:
+        """Write the conversation, and what an answer to words of unknown id opened into it."""
+        core, events = self.core, tuple(self.events)
+        if stray is None or stray.merged_into is not None or stray.customer != before.customer:
+            self.written = (written(core, before.version, after, events),)
+            return
+        ended, absorbed = merge(stray, after, core.now())
+        after = fold(core, after, absorbed)
+        self.written = (
+            written(core, stray.version, fold(core, stray, ended), ended),
+            written(core, before.version, after, (*events, *absorbed)),
+        )
+        self.merged = ((stray.id, before.id),)
 
+    def holds(self) -> Iterator[HoldRows]:
+        """Yield the rows that wait for a person from now on."""
+        yield from self.end.holds
+        yield from (HoldRows(e.reply, e.why) for e in self.events if isinstance(e, Held))
 
-def _change(
-    core: Core, before: Conversation, after: Conversation, events: list[Event] | tuple[Event, ...]
-) -> Written:
-    return written(core, before.version, after, tuple(events))
+    def once(self) -> Iterator[str]:
+        """Yield what names the alarms that are raised."""
+        keys = [_alarm(self.row, e.key) for e in self.events if isinstance(e, Announced)]
+        yield from keys
+        if keys and _parks(self.core, self.row, self.end.settlement):
+            yield _alarm(self.row, late_key(self.row))
 
-
-def _once(row: Row, events: tuple[Event, ...], *, parked: bool) -> Mapping[str, str]:
-    keys = [_alarm(row, e.key) for e in events if isinstance(e, Announced)]
-    if keys and parked:
-        keys.append(_alarm(row, late_key(row)))
-    return dict.fromkeys(keys, "")
+    def tell(self) -> None:
+        """Tell operators what became of the row."""
+        core, settlement, posting = self.core, self.end.settlement, self.row.posting
+        if self.end.silent:
+            return
+        tell(
+            core.count,
+            "outbox",
+            logging.INFO if self.end.proved else logging.WARNING,
+            settlement.error,
+            state=settlement.state,
+            row=self.row.id,
+            channel=posting.channel,
+            conversation=posting.conversation,
+            attempt=self.row.attempt,
+        )
+        for event in self.events:
+            if isinstance(event, Announced):
+                tell_alarm(core, event, posting.conversation)
 
 
 def _alarm(row: Row, key: str) -> str:
     return f"alarm:{row.posting.conversation}:{key}"
-
-
-def _tell(core: Core, row: Row, settlement: Settlement, events: tuple[Event, ...]) -> None:
-    level = logging.INFO if settlement.state is RowState.sent else logging.WARNING
-    posting = row.posting
-    tell(
-        core.count,
-        "outbox",
-        level,
-        settlement.error,
-        state=settlement.state,
-        row=row.id,
-        channel=posting.channel,
-        conversation=posting.conversation,
-        attempt=row.attempt,
-    )
-    for event in events:
-        if isinstance(event, Announced):
-            tell_alarm(core, event, posting.conversation)
 
 
 def tell_alarm(core: Core, announced: Announced | Announce, about: str | None) -> None:

@@ -320,6 +320,8 @@ class ChannelChange:
         needs_auth: Why sending is held; empty ends it.
         checked_at: When it last answered.
         fault: What was wrong the last time; empty for nothing.
+        fence: The fence of the lease under which this was found out; where another has the
+            lease by now, the change has no effect. None where no lease is needed.
     """
 
     channel: str
@@ -330,6 +332,7 @@ class ChannelChange:
     needs_auth: str | Kept = KEPT
     checked_at: datetime | Kept | None = KEPT
     fault: str | Kept = KEPT
+    fence: int | None = None
 
     def applied_to(self, state: ChannelState) -> ChannelState:
         """Return the state with the change applied.
@@ -340,7 +343,7 @@ class ChannelChange:
         given = {
             field.name: getattr(self, field.name)
             for field in attrs.fields(ChannelChange)
-            if getattr(self, field.name) is not KEPT
+            if field.name != "fence" and getattr(self, field.name) is not KEPT
         }
         return attrs.evolve(state, **given)
 
@@ -482,7 +485,8 @@ class Work:
     account; a row that was tried before is claimed alone. `reconcile` takes a lease on
     unknown rows that are due, without changing their state or attempt. `reap` moves the
     rows of dead owners, and those past their lease: claimed to pending, sending to unknown,
-    never sending to pending. `poll` takes a lease on channels.
+    never sending to pending. `poll` takes a lease on channels; a worker's own is renewed, with
+    a new fence, when half of it is over.
 
     Args:
         kind: What to do.
@@ -522,6 +526,8 @@ class Claimed:
         lease: The channel's lease, for `poll`.
         sender_dead: For `reconcile`: whether the row's last sender is proved dead, or is
             this worker; only then may the row go back to pending.
+        decided_on: The id and version of the row's conversation on which it was decided to
+            send it; `begin` says False once it is another.
     """
 
     fence: int
@@ -529,6 +535,7 @@ class Claimed:
     row: Row | None = None
     lease: ChannelLease | None = None
     sender_dead: bool = False
+    decided_on: tuple[str, int] | None = None
 
 
 @attrs.frozen
@@ -710,7 +717,11 @@ class Store(Protocol):
         ...
 
     def begin(self, claimed: Claimed) -> bool:
-        """Commit that bytes are about to leave; on False, do not send."""
+        """Commit that bytes are about to leave; on False, do not send.
+
+        False: the claim is over, or the account is paused or needs credentials, or the row's
+        conversation is not (any more) what was `decided_on`.
+        """
         ...
 
     def find(self, query: Query) -> Results:

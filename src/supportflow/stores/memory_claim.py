@@ -25,10 +25,25 @@ def begin(tables: Tables, claimed: Claimed, now: datetime) -> bool:
     ours = row is not None and (row.fence, row.worker) == (claimed.fence, claimed.worker.id)
     if row is None or not ours or row.state is not RowState.claimed:
         return False
+    if _paused(tables, row.posting.channel, now) or not _decided(tables, claimed, row):
+        return False
     tables.senders[row.id] = claimed.worker.id
     first = row.first_sent_at or now
     keep(tables, attrs.evolve(row, state=RowState.sending, first_sent_at=first, last_sent_at=now))
     return True
+
+
+def _decided(tables: Tables, claimed: Claimed, row: Row) -> bool:
+    """Return whether a row's conversation still is what was decided on."""
+    if claimed.decided_on is None:
+        return True
+    about, version = claimed.decided_on
+    found = tables.conversations.get(about)
+    return (
+        row.posting.conversation == about
+        and found is not None
+        and (found.conversation.version == version)
+    )
 
 
 def claim(tables: Tables, work: Work, worker: Worker, limit: int, now: datetime) -> list[Claimed]:
@@ -146,9 +161,10 @@ def _poll(tables: Tables, work: Work, worker: Worker, limit: int, now: datetime)
     free.sort(key=lambda name: name in tables.leases and tables.leases[name].until.timestamp())
     leases = []
     for name in free[:limit]:
-        before = tables.leases.get(name)
-        lease = Lease(worker.id, now + work.lease, before.fence + 1 if before else 1)
-        tables.leases[name] = lease
+        lease = tables.leases.get(name)
+        if lease is None or lease.worker != worker.id or lease.until <= now + work.lease / 2:
+            lease = Lease(worker.id, now + work.lease, lease.fence + 1 if lease else 1)
+            tables.leases[name] = lease
         state = tables.channels.get(name, ChannelState(name))
         leases.append(Claimed(lease.fence, worker, lease=ChannelLease(name, state)))
     return leases

@@ -174,6 +174,9 @@ def _once(tables: Tables, once: Mapping[str, str]) -> None:
 
 
 def _change_channel(tables: Tables, change: ChannelChange) -> None:
+    lease = tables.leases.get(change.channel)
+    if change.fence is not None and (lease is None or lease.fence != change.fence):
+        return
     state = change.applied_to(tables.channels.get(change.channel, ChannelState(change.channel)))
     encode(state)
     tables.channels[change.channel] = state

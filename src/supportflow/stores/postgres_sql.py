@@ -81,9 +81,10 @@ def copied(sql: str) -> str | None:
 
 
 def joined(sql: str, rows: Sequence[Sequence[Any]]) -> tuple[str, list[list[Any]]] | None:
-    """Return the one UPDATE that does what one for each of some rows does, and its parameters.
+    """Return the one statement that does what one for each of some rows does, and its parameters.
 
-    None for any other statement, and where two of the rows are for the same: they have an order.
+    An INSERT of new rows, or an UPDATE; None for any other statement, and where two of the rows are
+    for the same: they have an order.
 
     Args:
         sql: The statement.
@@ -93,13 +94,14 @@ def joined(sql: str, rows: Sequence[Sequence[Any]]) -> tuple[str, list[list[Any]
         >>> joined("UPDATE once SET result = ? WHERE key = ?", [("a", "b"), ("c", "d")])[1]
         [['a', 'c'], ['b', 'd']]
     """
-    what, _, where = sql.rpartition(" WHERE ")
-    keys = where.count("?")
-    if not what.startswith("UPDATE ") or len({tuple(row[-keys:]) for row in rows}) < len(rows):
-        return None
+    if not copied(sql):
+        what, _, where = sql.rpartition(" WHERE ")
+        keys = where.count("?")
+        if not what.startswith("UPDATE ") or len({tuple(row[-keys:]) for row in rows}) < len(rows):
+            return None
     columns = [list(column) for column in zip(*rows, strict=True)]
     kinds = tuple(map(_kind, columns))
-    return _joined(what, where, kinds), [c for c, kind in zip(columns, kinds, strict=True) if kind]
+    return _joined(sql, kinds), [c for c, kind in zip(columns, kinds, strict=True) if kind]
 
 
 def _kind(column: Sequence[Any]) -> str | None:
@@ -109,11 +111,16 @@ def _kind(column: Sequence[Any]) -> str | None:
 
 
 @cache
-def _joined(what: str, where: str, kinds: tuple[str | None, ...]) -> str:
+def _joined(sql: str, kinds: tuple[str | None, ...]) -> str:
     names = [kind and f"w.p{place}" for place, kind in enumerate(kinds)]
     arrays = ", ".join(f"%b::{kind}[]" for kind in kinds if kind)
     given = ", ".join(name[2:] for name in names if name)
-    texts = f"{what} FROM unnest({arrays}) AS w({given}) WHERE {where}".split("?")
+    source = f" FROM unnest({arrays}) AS w({given})"
+    if copied(sql):
+        what, _, _ = sql.partition(" VALUES ")
+        return f"{what} SELECT {', '.join(name or 'NULL' for name in names)}{source}"
+    what, _, where = sql.rpartition(" WHERE ")
+    texts = f"{what}{source} WHERE {where}".split("?")
     filled = (name or "NULL" for name in names)
     return "".join(chain.from_iterable(zip_longest(texts, filled, fillvalue="")))
 
@@ -123,11 +130,16 @@ class Opening:
     """Hold what begins a transaction.
 
     Args:
-        text: Statements that open it, and set for it what it needs, so that it needs no session
-            of its own (as behind a proxy). Empty for a statement that is a transaction by itself.
+        statements: What opens it, and sets for it what it needs, so that it needs no session of
+            its own (as behind a proxy). Empty for a statement that is a transaction by itself.
     """
 
-    text: str
+    statements: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """Return all of them at once."""
+        return "; ".join(self.statements)
 
 
 @attrs.frozen
@@ -158,32 +170,35 @@ class Openings:
         Args:
             schema: Its name, without quotes in it.
         """
-        own = f'SET LOCAL search_path = "{schema}"; SET LOCAL lock_timeout = {_LOCK_MILLISECONDS}'
-        erased, event = key_of("erased"), key_of("event")
+        own = (
+            f"set_config('search_path', '\"{schema}\"', true),"
+            f" set_config('lock_timeout', '{_LOCK_MILLISECONDS}', true)"
+        )
+        erased, event = key_of(f'"{schema}".erased'), key_of(f'"{schema}".event')
         # Erasing waits for all commits, and they for it: what is erased while a redelivery of it
         # is written would come back. For the second lock, see `horizon`.
         shared = (
             f"pg_advisory_xact_lock_shared({erased}, 0), pg_advisory_xact_lock_shared({event},"
-            f" CAST(CAST(({_LAST}) AS bit(32)) AS integer))"
+            f" CAST(CAST(({_last(schema)}) AS bit(32)) AS integer))"
         )
-        begin = f"BEGIN ISOLATION LEVEL READ COMMITTED; {own}"
         # What was told to be committed is on the disk, whatever the server's default is.
         sync = (
             "CASE current_setting('synchronous_commit') WHEN 'off'"
             " THEN set_config('synchronous_commit', 'on', true) END"
         )
+        begin = "BEGIN ISOLATION LEVEL READ COMMITTED"
         return cls(
-            read=Opening(f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {own}"),
-            follow=Opening(f"BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; {own}"),
-            write=Opening(begin),
-            begin=Opening(f"{begin}; SELECT {sync}"),
-            commit=Opening(f"{begin}; SELECT {shared}, {sync}"),
-            erase=Opening(f"{begin}; SELECT pg_advisory_xact_lock({erased}, 0), {sync}"),
+            read=Opening(("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", f"SELECT {own}")),
+            follow=Opening((f"{begin} READ ONLY", f"SELECT {own}")),
+            write=Opening((begin, f"SELECT {own}")),
+            begin=Opening((begin, f"SELECT {own}, {sync}")),
+            commit=Opening((begin, f"SELECT {own}, {shared}, {sync}")),
+            erase=Opening((begin, f"SELECT {own}, pg_advisory_xact_lock({erased}, 0), {sync}")),
         )
 
 
 #: A statement that needs no more than a session which finds the tables.
-ALONE = Opening("")
+ALONE = Opening()
 
 
 def key_of(table: str) -> str:
@@ -195,8 +210,11 @@ def key_of(table: str) -> str:
     return f"CAST(CAST(CAST('{table}'::regclass AS oid) AS bigint)::bit(32) AS integer)"
 
 
-#: The greatest position that was given so far.
-_LAST = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM event_position_seq"
+def _last(schema: str = "") -> str:
+    """Return the query for the greatest position that was given so far."""
+    sequence = f'"{schema}".event_position_seq' if schema else "event_position_seq"
+    last = "CASE WHEN is_called THEN last_value ELSE 0 END"
+    return f"SELECT {last} FROM {sequence}"  # noqa: S608  a name that was checked
 
 
 def horizon() -> Program[Position]:
@@ -212,7 +230,7 @@ def horizon() -> Program[Position]:
     yet be wrong: an older transaction may get a greater position than a younger one that is
     still running.
     """
-    last = (yield Statement(_LAST)).rows[0][0]
+    last = (yield Statement(_last())).rows[0][0]
     found = yield Statement(
         "SELECT coalesce(max(ago), 0) FROM ("
         "SELECT (? - CAST(objid AS bigint)) & 4294967295 AS ago FROM pg_locks"

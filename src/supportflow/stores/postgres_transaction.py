@@ -18,8 +18,8 @@ __all__ = ["CommitLost", "ConnectionLost", "transaction"]
 
 T = TypeVar("T")
 
-#: From how many rows on COPY, with its two round trips, is quicker than a statement.
-_COPIED = 3
+#: From how many rows on COPY, with its two round trips, is quicker than arrays.
+_COPIED = 100
 
 
 class ConnectionLost(Exception):
@@ -56,10 +56,10 @@ def transaction(
     """
     ended = False
     try:
-        yield from _begun(connection, opening)
-        statements = _Statements(wire, connection, key)
+        statements = _Statements(wire, connection, key, opening)
         value = yield from statements.of(program)
-        if opening.text:
+        if opening.statements:
+            yield from statements.arrive()
             ended = True
             yield from statements.execute("COMMIT")
     except psycopg.Error as error:
@@ -76,16 +76,13 @@ def transaction(
     return value
 
 
-def _begun(connection: Any, opening: Opening) -> Steps[None]:
-    if opening.text:
-        yield partial(connection.execute, opening.text, prepare=False)
-
-
 def _taken_back(connection: Any) -> Steps[None]:
     if connection.closed or connection.info.transaction_status == TransactionStatus.IDLE:
         return
     try:
-        yield partial(connection.execute, "ROLLBACK")
+        # Prepared, it lets psycopg forget what it takes for prepared: what comes after a statement
+        # that fails in a pipeline is not.
+        yield partial(connection.execute, "ROLLBACK", prepare=True)
     except psycopg.Error:  # the error that led here says more
         yield from close_quietly(connection)
 
@@ -93,9 +90,10 @@ def _taken_back(connection: Any) -> Steps[None]:
 class _Statements:
     """Execute statements in their order, those that nobody waits for together with the next."""
 
-    def __init__(self, wire: Wire, connection: Any, key: int) -> None:
+    def __init__(self, wire: Wire, connection: Any, key: int, opening: Opening) -> None:
         self._wire, self._connection, self._key = wire, connection, key
-        self._waiting: list[Sequence[Any]] = []
+        self._waiting: list[Sequence[Any]] = [(text,) for text in opening.statements]
+        self._arrived = False
 
     def of(self, program: Program[T]) -> Steps[T]:
         """Answer what a program asks, and return its result."""
@@ -109,22 +107,24 @@ class _Statements:
 
     def execute(self, *asked: Any) -> Steps[Any]:
         """Execute one statement after those that wait, and return its cursor."""
+        self._arrived = True
         if not self._waiting:
             return (yield partial(self._connection.execute, *asked))
         batch, self._waiting = [*self._waiting, asked], []
         return (yield from self._together(batch))
 
-    def _together(self, batch: Sequence[Sequence[Any]]) -> Steps[Any]:
-        """Execute statements in one round trip; return the cursor of the last.
+    def arrive(self) -> Steps[None]:
+        """Reach the server: whose connection was lost before learns it here, and not at its COMMIT."""
+        if not self._arrived:
+            yield from self.execute(*self._waiting.pop())
 
-        Nothing is prepared: what an earlier statement's error keeps from being prepared, psycopg
-        would take for prepared.
-        """
+    def _together(self, batch: Sequence[Sequence[Any]]) -> Steps[Any]:
+        """Execute statements in one round trip; return the cursor of the last."""
         pipeline, failed, cursor = self._connection.pipeline(), None, None
         yield partial(self._wire.enter_pipeline, pipeline)
         try:
             for asked in batch:
-                cursor = yield partial(self._connection.execute, *asked, prepare=False)
+                cursor = yield partial(self._connection.execute, *asked)
         except psycopg.Error as error:
             failed = error
         try:
@@ -146,7 +146,7 @@ class _Statements:
         return Result(rows, cursor.rowcount)
 
     def _many(self, asked: Statement) -> Steps[Result]:
-        """Write new rows by COPY, changes joined to arrays, few or other rows one by one."""
+        """Write many new rows by COPY, fewer and changes joined to arrays, others one by one."""
         rows = asked.params
         if len(rows) >= _COPIED and (copy := copied(asked.sql)):
             if self._waiting:
@@ -156,7 +156,4 @@ class _Statements:
             self._waiting.append(once)
         else:
             self._waiting += [(translated(asked.sql), row) for row in rows]
-        if not asked.counted or not self._waiting:
-            return Result([], 0)
-        # Where rows stand for the same, which are not joined, the last one changes nothing.
-        return Result([], (yield from self.execute(*self._waiting.pop())).rowcount)
+        return Result([], 0)

@@ -37,15 +37,13 @@ class Statement:
     Args:
         sql: Its text, with `?` for every parameter.
         params: The parameters; for `many` a sequence of them.
-        many: True to execute it once for each of `params`.
-        counted: For `many`: True if the program looks at `Result.changed`; otherwise a driver
-            may send it together with what follows.
+        many: True to execute it once for each of `params`; it has no result, and a driver may
+            send it together with what follows.
     """
 
     sql: str
     params: Sequence[Any] = ()
     many: bool = False
-    counted: bool = False
 
 
 @attrs.frozen
@@ -66,7 +64,7 @@ class Result(NamedTuple):
 
     Args:
         rows: What it returned.
-        changed: How many rows it changed, over all of `many` if these are `counted`.
+        changed: How many rows it changed.
     """
 
     rows: list[tuple[Any, ...]]

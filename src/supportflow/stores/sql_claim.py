@@ -11,6 +11,7 @@ from supportflow.model import ChannelState
 from supportflow.stores import ChannelLease, Claimed, Row, Work, Worker, WorkKind
 from supportflow.stores.codec import decode
 from supportflow.stores.sql import Dead, Dialect, Program, Statement
+from supportflow.stores.sql_ids import split_id
 from supportflow.stores.sql_rows import OUTBOX_COLUMNS, OUTBOX_TABLES, row_of
 
 __all__ = ["begin", "claim", "new_worker"]
@@ -58,14 +59,23 @@ def begin(dialect: Dialect, claimed: Claimed) -> Program[bool]:
     """
     if claimed.row is None:
         return False
-    begun = yield Statement(
+    sql = (
         f"UPDATE outbox SET state = 'sending', sender = worker, last_sent_at = {dialect.now},"
         f" first_sent_at = coalesce(first_sent_at, {dialect.now})"
         # The worker as well: a claim whose commit was lost leaves its fence to somebody else's.
-        " WHERE id = ? AND fence = ? AND worker = ? AND state = 'claimed'",
-        (claimed.row.id, claimed.fence, claimed.worker.id),
+        " WHERE id = ? AND fence = ? AND worker = ? AND state = 'claimed'"
+        " AND NOT EXISTS (SELECT 1 FROM channel AS a WHERE a.name = outbox.channel"
+        f" AND (a.needs_auth <> '' OR a.paused_until > {dialect.now}))"
     )
-    return begun.changed == 1
+    given: list[Any] = [claimed.row.id, claimed.fence, claimed.worker.id]
+    if claimed.decided_on is not None:
+        sql += (
+            " AND EXISTS (SELECT 1 FROM conversation AS c WHERE c.id = outbox.conversation"
+            " AND c.head = ? AND c.number = ? AND c.version = ?)"
+        )
+        about, version = claimed.decided_on
+        given += (*split_id(about), version)
+    return (yield Statement(sql, given)).changed == 1
 
 
 def _micros(span: timedelta) -> int:
@@ -188,19 +198,21 @@ def _poll(
         (names,),
     )
     found = yield Statement(
-        "SELECT a.name, a.fence + 1, a.worker, coalesce(a.lease_until, 0), a.state"
+        "SELECT a.name, a.fence, a.worker, coalesce(a.lease_until, 0), a.state"
         f" FROM channel AS a WHERE a.name IN (SELECT value FROM {dialect.each})"
         f" ORDER BY coalesce(a.lease_until, 0), a.name{dialect.skip_locked}",
         (names,),
     )
     dead = yield from _dead((row[2] for row in found.rows), worker)
     free = [row for row in found.rows if row[2] in {worker.id, *dead} or row[3] <= now][:limit]
+    lease = _micros(work.lease)
+    new = {row[0] for row in free if row[2] != worker.id or row[3] <= now + lease // 2}
     yield Statement(
-        "UPDATE channel SET worker = ?, lease_until = ?, fence = ? WHERE name = ?",
-        [(worker.id, now + _micros(work.lease), row[1], row[0]) for row in free],
+        "UPDATE channel SET worker = ?, lease_until = ?, fence = fence + 1 WHERE name = ?",
+        [(worker.id, now + lease, name) for name in sorted(new)],
         many=True,
     )
-    return [Claimed(row[1], worker, lease=_lease(row)) for row in free]
+    return [Claimed(row[1] + (row[0] in new), worker, lease=_lease(row)) for row in free]
 
 
 def _lease(row: Sequence[Any]) -> ChannelLease:

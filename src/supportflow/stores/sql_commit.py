@@ -72,9 +72,7 @@ def _conversations(dialect: Dialect, changes: Changes) -> Program[Mapping[str, i
         ids |= {w.after.id: row[0] for w, row in zip(new, fresh.rows, strict=True)}
         yield _inserted(new, ids)
     if old:
-        updated = yield _updated(old, ids)
-        if updated.changed != len(old):
-            raise Conflict("a conversation was written meanwhile: read again, decide again")
+        yield _updated(old, ids)  # as they were locked
     if events := list(_events(changes, ids)):
         sql = (
             "INSERT INTO event (conversation, version, recorded_at, kind, body)"
@@ -140,10 +138,10 @@ def _updated(old: Sequence[Written], ids: Mapping[str, int]) -> Statement:
     sql = (
         "UPDATE conversation SET version = ?, state = ?, opened_at = ?, unanswered_since = ?,"
         " next_due_at = ?, policy_version = ?, assigned = ?, tags = ?, snapshot = ?"
-        " WHERE id = ? AND version = ?"
+        " WHERE id = ?"
     )
-    rows = [(*conversation_columns(w), ids[w.after.id], w.before) for w in old]
-    return Statement(sql, rows, many=True, counted=True)
+    rows = [(*conversation_columns(w), ids[w.after.id]) for w in old]
+    return Statement(sql, rows, many=True)
 
 
 def _events(changes: Changes, ids: Mapping[str, int]) -> Iterable[tuple[Any, ...]]:
@@ -199,14 +197,16 @@ def _channels(dialect: Dialect, changes: Sequence[ChannelChange]) -> Program[Non
             many=True,
         )
     found = yield Statement(
-        "SELECT name, state FROM channel"
+        "SELECT name, state, fence FROM channel"
         f" WHERE name IN (SELECT value FROM {dialect.each}) ORDER BY name{dialect.lock}",
         (array,),
     )
     states = {name: ChannelState(name) for name in names}
-    states |= {name: decode(ChannelState, text) for name, text in found.rows if text}
+    states |= {name: decode(ChannelState, text) for name, text, _ in found.rows if text}
+    fences = {name: fence for name, _, fence in found.rows}
     for change in changes:
-        states[change.channel] = change.applied_to(states[change.channel])
+        if change.fence is None or change.fence == fences.get(change.channel):
+            states[change.channel] = change.applied_to(states[change.channel])
     yield Statement(
         "INSERT INTO channel (name, paused_until, needs_auth, state) VALUES (?, ?, ?, ?)"
         " ON CONFLICT (name) DO UPDATE SET paused_until = excluded.paused_until,"

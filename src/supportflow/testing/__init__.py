@@ -61,9 +61,14 @@ _HOMES = {
 
 #: Modules whose asserts explain themselves; pytest must know before any of them is loaded.
 _KIT = (
+    "supportflow.testing.channel_batches",
     "supportflow.testing.channel_contract",
+    "supportflow.testing.channel_facts",
     "supportflow.testing.channel_finding",
+    "supportflow.testing.channel_hostile",
     "supportflow.testing.channel_inbound",
+    "supportflow.testing.channel_limits",
+    "supportflow.testing.channel_requests",
     "supportflow.testing.channel_sending",
     "supportflow.testing.channel_webhooks",
     "supportflow.testing.outbox_machine",
@@ -71,12 +76,14 @@ _KIT = (
     "supportflow.testing.store_contract",
     "supportflow.testing.store_erasure",
     "supportflow.testing.store_machine",
+    "supportflow.testing.store_mentions",
     "supportflow.testing.store_messages",
     "supportflow.testing.store_outbox",
     "supportflow.testing.store_pages",
     "supportflow.testing.store_reconcile",
     "supportflow.testing.store_settling",
     "supportflow.testing.store_texts",
+    "supportflow.testing.store_vitals",
     "supportflow.testing.store_writers",
 )
 

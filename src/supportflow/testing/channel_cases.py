@@ -14,10 +14,21 @@ from supportflow.channels import SendError, Unreadable
 from supportflow.http import Request, Response, Webhook
 from supportflow.model import Fact, Outgoing, Receipt
 
-__all__ = ["AT", "Driven", "PageCase", "SendCase", "WebhookCase", "drive", "is_encrypted"]
+__all__ = [
+    "AT",
+    "Driven",
+    "PageCase",
+    "SendCase",
+    "WebhookCase",
+    "drive",
+    "is_encrypted",
+    "is_http",
+]
 
 #: When recorded webhooks arrive and recorded answers are given: sign for this time.
 AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
+#: What begins the address of what is encrypted, and of what is not.
+_ENCRYPTED, _CLEAR = ("https", "smtps", "smtp+starttls", "imaps"), ("http", "smtp", "imap")
 #: Where the items of a batch stand in its JSON: keys and indexes, `()` for the whole.
 Path = tuple[str | int, ...]
 
@@ -209,4 +220,17 @@ def is_encrypted(request: Request) -> bool:
         local = ipaddress.ip_address(parts.hostname or "").is_loopback
     except ValueError:
         local = parts.hostname == "localhost"
-    return parts.scheme in ("https", "smtps", "imaps") or (local and parts.scheme == "http")
+    return parts.scheme in _ENCRYPTED or (local and parts.scheme in _CLEAR)
+
+
+def is_http(request: Request) -> bool:
+    """Say whether a request is one of HTTP, whose statuses mean what they mean everywhere.
+
+    Args:
+        request: The request.
+
+    Example:
+        >>> is_http(Request("SEND", "smtps://mail.example.com"))
+        False
+    """
+    return urlsplit(request.url).scheme in ("https", "http")

@@ -10,20 +10,31 @@ from typing import Any
 
 import pytest
 
-from supportflow.channels import PROTOCOL, Channel, Checks, Health, Polls, Receives, Reconcile
-from supportflow.errors import SupportflowError
-from supportflow.http import Response
+from supportflow.channels import PROTOCOL, Channel, Polls, Receives, Reconcile
 from supportflow.model import ChannelState, Visibility
-from supportflow.testing.channel_cases import AT, PageCase, SendCase, WebhookCase, drive
+from supportflow.testing.channel_cases import AT, PageCase, SendCase, WebhookCase
+from supportflow.testing.channel_facts import FactsContract
 from supportflow.testing.channel_finding import FindingContract
+from supportflow.testing.channel_hostile import HostileContract
 from supportflow.testing.channel_inbound import InboundContract, Read, reader
-from supportflow.testing.channel_sending import SendingContract, secrets_of
+from supportflow.testing.channel_limits import LimitsContract
+from supportflow.testing.channel_requests import RequestsContract, secrets_of
+from supportflow.testing.channel_sending import SendingContract
 from supportflow.testing.channel_webhooks import WebhookContract
 
 __all__ = ["ChannelContract"]
 
 
-class ChannelContract(InboundContract, SendingContract, FindingContract, WebhookContract):
+class ChannelContract(
+    InboundContract,
+    FactsContract,
+    HostileContract,
+    SendingContract,
+    LimitsContract,
+    FindingContract,
+    RequestsContract,
+    WebhookContract,
+):
     """Prove that a channel keeps its promises; name your subclass `Test…` and give it fixtures.
 
     `channel`, `inbound_cases` and `send_cases` are needed always, `sign` where the channel takes
@@ -123,16 +134,6 @@ class ChannelContract(InboundContract, SendingContract, FindingContract, Webhook
             assert type(channel) is type(again)
             assert channel.name == again.name
 
-    def test_a_check_that_fails_is_no_good_health(self, channel: Channel) -> None:
-        """Where the platform refuses or is away, nobody is told that all is well."""
-        if isinstance(channel, Checks):
-            for status in (401, 403, 500, 503):
-                driven = drive(channel.check(), [Response(status, body=b"{}", at=AT)] * 9)
-                well = isinstance(driven.result, Health) and driven.result.ok
-                assert not well, f"{status} is taken for {driven.result!r}"
-                error = driven.error
-                assert error is None or isinstance(error, SupportflowError), f"{error!r}"
-
     def test_traits_are_sane(self, channel: Channel) -> None:
         """What a channel says of its network makes sense, and fits what it can do."""
         traits = channel.traits
@@ -145,6 +146,8 @@ class ChannelContract(InboundContract, SendingContract, FindingContract, Webhook
         assert traits.receipt in ("id", "accepted")
         ways = {"webhook": isinstance(channel, Receives), "poll": isinstance(channel, Polls)}
         assert {way for way, has in ways.items() if has} == {*traits.inbound}
+        proved = bool(traits.signature), "webhook" in traits.inbound
+        assert proved[0] == proved[1], "traits.signature: the header that proves a webhook, if any"
         spans = (traits.settle, traits.key_window, traits.echo_wait, traits.hold_for)
         assert min(spans) >= timedelta(0)
         if traits.reconcile is Reconcile.key:

@@ -26,7 +26,7 @@ from supportflow.stores import (
     WorkKind,
 )
 from supportflow.testing.clock import FakeClock
-from supportflow.testing.store_samples import CHANNEL, at, batch, posting, sent
+from supportflow.testing.store_samples import CHANNEL, at, batch, continued, opened, posting, sent
 
 __all__ = ["LEASE", "OutboxContract", "claim", "names", "queue", "row", "sending", "settle"]
 
@@ -277,6 +277,32 @@ class OutboxContract:
             now.first_sent_at,
             now.last_sent_at,
         )
+
+    @pytest.mark.parametrize(
+        "held", [{"paused_until": at(5)}, {"needs_auth": "token expired"}], ids=["paused", "auth"]
+    )
+    def test_nothing_begins_on_an_account_that_is_held(
+        self, store: Store, held: dict[str, Any]
+    ) -> None:
+        """An account that was held after the claim begins nothing, until it goes on."""
+        queue(store, posting("a"))
+        [claimed] = claim(store, store.worker())
+        store.commit(batch(channels=(ChannelChange(CHANNEL, **held),)))
+        assert not store.begin(claimed)
+        freed = ChannelChange(CHANNEL, paused_until=None, needs_auth="")
+        store.commit(batch(channels=(freed,)))
+        assert store.begin(claimed)
+
+    def test_nothing_begins_that_was_decided_on_what_is_over(self, store: Store) -> None:
+        """A conversation that went on since the decision is decided on again."""
+        first, second = opened(), opened("ben@example.social", "110")
+        store.commit(batch(first, second))
+        queue(store, posting("a", first.after))
+        [claimed] = claim(store, store.worker())
+        store.commit(batch(continued(first.after)))
+        for about, version in ((first.after.id, 1), (second.after.id, 1), ("nonsense", 2)):
+            assert not store.begin(attrs.evolve(claimed, decided_on=(about, version)))
+        assert store.begin(attrs.evolve(claimed, decided_on=(first.after.id, 2)))
 
     def test_begin_comes_too_late(self, store: Store) -> None:
         """What was told or refused after the claim does not begin."""

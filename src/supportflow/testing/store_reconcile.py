@@ -13,6 +13,7 @@ from supportflow.stores import (
     HoldRows,
     RowState,
     Store,
+    Wanted,
     WorkKind,
 )
 from supportflow.testing.clock import FakeClock
@@ -177,13 +178,14 @@ class ReconcileContract:
         assert claim(store, reader, RECONCILE) == []
 
     def test_a_channel_is_polled_by_one(self, store: Store, clock: FakeClock) -> None:
-        """A lease to poll is exclusive until it ends; its owner renews it at any time."""
+        """A lease to poll is exclusive until it ends; its owner has it, and renews it in its half."""
         store.commit(batch(channels=(ChannelChange(CHANNEL, cursor="9"),)))
         owner, other = store.worker(), store.worker()
         [lease] = claim(store, owner, POLL)
         assert ChannelLease(CHANNEL, ChannelState(CHANNEL, cursor="9")) == lease.lease
         assert (owner, None) == (lease.worker, lease.row)
         assert claim(store, other, POLL) == []
+        assert [lease] == claim(store, owner, POLL)
         clock.advance(LEASE / 2)
         [renewed] = claim(store, owner, POLL)
         assert renewed.fence > lease.fence
@@ -194,6 +196,20 @@ class ReconcileContract:
         assert taken.fence > renewed.fence
         assert claim(store, owner, POLL) == []
         assert not store.begin(taken)
+
+    def test_who_has_lost_the_lease_moves_no_cursor(self, store: Store, clock: FakeClock) -> None:
+        """What a poll found after its lease was another's changes nothing of the channel."""
+        [lost] = claim(store, store.worker(), POLL)
+        clock.advance(LEASE)
+        [lease] = claim(store, store.worker(), POLL)
+        for claimed, cursor in ((lease, "2"), (lost, "1")):
+            change = ChannelChange(CHANNEL, cursor=cursor, fence=claimed.fence)
+            store.commit(batch(channels=(change,), once={cursor: "taken"}))
+        assert (
+            ChannelState(CHANNEL, cursor="2")
+            == store.load(Wanted(channels=(CHANNEL,))).channels[CHANNEL]
+        )
+        assert {"1", "2"} == set(store.load(Wanted(once=("1", "2"))).once)
 
     def test_channels_are_polled_apart(self, store: Store) -> None:
         """Several workers share the channels, and one without a state can be polled."""

@@ -8,10 +8,13 @@ from urllib.parse import quote
 import attrs
 
 from supportflow import channels, http, model
+from supportflow.channels.powers import check_powers
 from supportflow.channels.rest import ask, items, one_by_one
 from supportflow.flow import Flow
 from supportflow.text.fields import mapping, perhaps, word
 from supportflow.text.moments import from_text
+
+MISSING = {"edits": "guests cannot change their words", "deletions": "nor take them back"}
 
 
 @attrs.frozen
@@ -21,7 +24,7 @@ class Teahouse:
     url: str
     token: model.Secret = attrs.field(converter=model.Secret)
     name: str = "teahouse"
-    traits = channels.Traits("teahouse", 1000, channels.Reconcile.read)
+    traits = channels.Traits("teahouse", 1000, channels.Reconcile.read, unsupported=MISSING)
 
     def using(self, state: model.ChannelState) -> Self:
         return attrs.evolve(self, token=state.credentials.get("token", self.token))
@@ -43,6 +46,7 @@ class Teahouse:
         yield model.Inbound(message) if author is guest else model.Outbound(message, guest.id, tag)
 
     def send(self, message: model.Outgoing) -> Flow[model.Receipt]:
+        check_powers(message, self.traits)
         said = {"table": message.thread, "text": message.text, "tag": message.mark}
         request = self._request("POST", body=json.dumps(said).encode())
         return (yield from ask(request, _receipt, self.token))
