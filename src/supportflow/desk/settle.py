@@ -1,4 +1,7 @@
-"""Record how an attempt to send ended: row, conversation and account in one transaction."""
+"""Record how attempts to send ended: row, conversation and account in one transaction.
+
+(Over 300 lines, because what an end means, and when it counts, explain each other.)
+"""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ __all__ = ["CommitLost", "ConnectionLost", "transaction"]
 T = TypeVar("T")
 
 #: From how many rows on COPY, with its two round trips, is quicker than arrays.
-_COPIED = 100
+_COPIED = 40
 
 
 class ConnectionLost(Exception):
