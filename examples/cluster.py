@@ -94,6 +94,10 @@ class Seen:
         """Return the rows that another worker brought to their end."""
         return [row for row in self.rows if self.struck.get(row.id, row.worker) != row.worker]
 
+    def killed(self) -> set[int | None]:
+        """Return the workers whose rows others ended."""
+        return {self.struck[row.id] for row in self.left()}
+
     def wrong(self) -> list[str]:
         """Return what is not so."""
         answered = Counter(post["in_reply_to"] for post in self.posts)
@@ -102,7 +106,7 @@ class Seen:
             "every customer has one answer": answered == Counter(self.asked),
             "every post has its receipt": receipts == Counter(post["id"] for post in self.posts),
             "every reply is sent": {row.state for row in self.rows} == {RowState.sent},
-            "others ended what the killed had begun": len(self.left()) == KILLED,
+            "others ended what the killed had begun": len(self.killed()) == KILLED,
             "the others stopped when told to": self.ended[KILLED:] == [0] * (WORKERS - KILLED),
         }
         return [claim for claim, holds in claims.items() if not holds]
@@ -140,7 +144,7 @@ def tell(seen: Seen) -> int:
     """Write down who posted what; return the exit status."""
     page, wrong, left = Page(), seen.wrong(), seen.left()
     posted = Counter(seen.struck.get(row.id, row.worker) for row in seen.rows)
-    took, killed = Counter(row.worker for row in left), {seen.struck[row.id] for row in left}
+    took, killed = Counter(row.worker for row in left), seen.killed()
     lines = [
         (str(who), str(posted[who]), str(took[who]), "killed" if who in killed else "")
         for who in sorted(posted | took, key=lambda who: who or 0)

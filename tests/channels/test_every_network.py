@@ -78,5 +78,7 @@ def test_a_customer_is_helped(name, network_of):
         network = kind(platform)
         told, ours = asyncio.run(whole(network, clock)), network.ours()
     directions = [direction for direction, _ in told]
-    assert 2 == directions.count(Direction.inbound)
+    # A reviewer has one review: who writes again changes it.
+    written = 1 if getattr(kind, "writes_once", False) else 2
+    assert written == directions.count(Direction.inbound)
     assert len(ours) == directions.count(Direction.outbound)

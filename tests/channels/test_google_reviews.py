@@ -573,3 +573,20 @@ def test_a_check_tells_what_is_wrong(network, ask):
         assert expected in drive(shop().check(), answers).result.problems[0]
     with pytest.raises(TransportError):
         ask(attrs.evolve(on(network), login_url="http://127.0.0.1:9").renew())
+
+
+def test_the_next_reply_of_ours_replaces_the_last(network, clock):
+    """A review has one reply: the steps of a complaint are told in it, one after the other."""
+    with Desk(MemoryStore(clock), [on(network)], clock=clock, classifier=Words()) as desk:
+        review = network.customer("Ola").write("Cold tea.", 2)
+        polled(desk)
+        (talk,) = desk.inbox(unanswered=True)
+        for say, text in ((desk.acknowledge, "We see it."), (desk.apologize, "We are sorry.")):
+            say(talk.id, text, agent="anna")
+            assert 1 == desk.deliver().sent
+            polled(desk)
+        assert "We are sorry." == review.reply.text
+        network.owner.reply(review, "We are sorry. Anna")
+        desk.resolve(talk.id, "The tea is warm now.", agent="ben")
+        assert 1 == desk.deliver().failed
+        assert "We are sorry. Anna" == review.reply.text

@@ -63,6 +63,22 @@ def test_a_poll_that_is_refused_renews_and_is_made_again(world):
     assert 1 == world.desk.poll().recorded
 
 
+def test_a_send_that_is_refused_renews_and_is_made_again(build):
+    """Nobody is alarmed, the attempt does not count, and the message goes out once."""
+    world = build([expiring(build)])
+    world.take(world.said("m1"))
+    (conversation,) = world.desk.inbox()
+    world.desk.reply(conversation, "We see it.")
+    world.platform.fail(401)
+    assert 1 == world.desk.deliver().sent
+    (row,) = world.desk.outbox()
+    assert (["We see it."], 1, "") == (
+        world.platform.texts,
+        row.attempt,
+        state_of(world).needs_auth,
+    )
+
+
 def test_credentials_that_others_renewed_meanwhile_are_just_used(world, monkeypatch):
     """What was refused is not what is kept by now: nothing is asked for."""
     desk = world.again()

@@ -16,6 +16,7 @@ from supportflow.model import (
     ChannelState,
     Inbound,
     Message,
+    Outbound,
     Outgoing,
     Receipt,
     Visibility,
@@ -89,7 +90,7 @@ class TestSignedMastodon(ChannelContract):
 
     @pytest.fixture
     def inbound_cases(self) -> list[PageCase]:
-        """Return a page of two mentions."""
+        """Return a page of two mentions, and one of an answer that staff typed in the app."""
         items = [
             {
                 "id": number,
@@ -108,18 +109,25 @@ class TestSignedMastodon(ChannelContract):
                     Author("102", "Ola", "ola"),
                     "Cold tea!",
                     AT,
-                    raw=json.dumps(item, separators=(",", ":")),
+                    raw=json.dumps(item),
                 )
             )
             for item in reversed(items)
         )
-        return [PageCase("mentions", (answer(items), answer([])), facts, CURSOR, items=())]
+        typed = {"in_reply_to_id": "1", "in_reply_to_account_id": "102"}
+        native = post("4", SHOP, "Native", application={"name": "Web"}, **typed)
+        shop, raw = Author("101", "Shop", "shop"), json.dumps(native)
+        said = Message("mastodon", "status", "4", shop, "Native", AT, parent="1", raw=raw)
+        return [
+            PageCase("mentions", (answer(items), answer([])), facts, CURSOR, items=()),
+            PageCase("staff", (answer([]), answer([native])), (Outbound(said, "102"),), CURSOR),
+        ]
 
     @pytest.fixture
     def send_cases(self) -> list[SendCase]:
-        """Return a person's answer and a bot's; each is found with its own signature."""
+        """Return a person's answer and a bot's, each found with its own signature, and news."""
         older = answer([post("0", SHOP, "Long ago", created_at="2026-01-01T00:00:00Z")])
-        return [
+        answers = [
             SendCase(
                 f"a {by}'s answer",
                 outgoing(by=by),
@@ -131,15 +139,27 @@ class TestSignedMastodon(ChannelContract):
             )
             for by, signature in ((AgentKind.person, "— Anna"), (AgentKind.bot, "— a bot"))
         ]
+        took, sent = (answer(post("9", SHOP, "Sorry!")),), Receipt("9", AT)
+        news = attrs.evolve(outgoing(), reply_to=None, to=Author("", "", ""))
+        alone = attrs.evolve(outgoing(), reply_to=None, visibility=Visibility.private)
+        public = self.posted("— Anna", "Sorry!", "public", to=None)
+        direct = self.posted("— Anna", "@ola Sorry!", "direct", to=None)
+        return [
+            *answers,
+            SendCase("news", news, (public,), took, sent),
+            SendCase("to Ola alone", alone, (direct,), took, sent),
+        ]
 
-    def posted(self, signature: str) -> Request:
+    def posted(
+        self,
+        signature: str,
+        words: str = "@ola Sorry!",
+        width: str = "public",
+        to: str | None = "1",
+    ) -> Request:
         """Return the request that posts the signed words."""
-        fields = {
-            "status": f"@ola Sorry!\n\n{signature}",
-            "in_reply_to_id": "1",
-            "visibility": "public",
-            "language": "en",
-        }
+        fields = {"status": f"{words}\n\n{signature}", "visibility": width, "language": "en"}
+        fields |= {"in_reply_to_id": to} if to else {}
         headers = {**HEADERS, "Content-Type": "application/json", "Idempotency-Key": "mark"}
         body = json.dumps(fields).encode()
         return Request("POST", f"{HOST}/api/v1/statuses", headers, body, posts=True)

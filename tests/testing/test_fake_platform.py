@@ -38,7 +38,7 @@ from supportflow.transport import Transport
 URL, AT = "https://fake.example", ChannelContract.at
 OLA, SHOP = Author("ola", "ola"), Author("shop")
 SORRY = Outgoing(
-    "row", "mark", "Sorry!", OLA, "t-ola", None, Visibility.public, AgentKind.person, AT
+    "row", "mark", "Sorry!", OLA, "t-ola", ("message", "1"), Visibility.public, AgentKind.person, AT
 )
 WRITTEN = {"id": "1", "thread": "t-ola", "by": "ola", "text": "Lost!", "at": AT.isoformat()}
 AGAIN = {**WRITTEN, "id": "2", "text": "Hello?"}

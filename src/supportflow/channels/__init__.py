@@ -103,6 +103,8 @@ class Traits:
         signature: How a webhook proves itself genuine, for example `"X-Hub-Signature-256"`;
             empty where nothing comes by webhook.
         rates: How much it takes at most, by purpose, as text.
+        replaces: Whether a later reply takes the place of an earlier one: then `send` is told, in
+            `Outgoing.known`, which ones are ours.
         cost: Money per request, by purpose, as text.
         unsupported: What the platform does not offer, and what to do instead.
     """
@@ -126,6 +128,7 @@ class Traits:
     private_counting: str = ""
     poll_every: timedelta = timedelta(seconds=30)
     signature: str = ""
+    replaces: bool = False
     rates: Mapping[str, str] = attrs.field(factory=dict, converter=_frozen)
     cost: Mapping[str, str] = attrs.field(factory=dict, converter=_frozen)
     unsupported: Mapping[str, str] = attrs.field(factory=dict, converter=_frozen)

@@ -85,6 +85,7 @@ _TRAITS = Traits(
     counting="bytes",
     settle=timedelta(seconds=60),
     inbound=("poll",),
+    replaces=True,
     poll_every=timedelta(minutes=5),
     rates={
         "requests": "the quota of your project: 300 a minute by default, 0 until Google grants access",

@@ -17,6 +17,8 @@ from supportflow.desk.accounts import needing_auth, paused, prepared
 from supportflow.desk.core import ATTEMPTS, Core, get_conversation, load
 from supportflow.desk.drafts import window_end
 from supportflow.desk.flows import flowing
+from supportflow.desk.reconcile import known_ids
+from supportflow.desk.renew import renewed_since
 from supportflow.desk.settle import End, backoff, plain_receipt, row_of, said
 from supportflow.errors import (
     EtiquetteError,
@@ -160,6 +162,9 @@ class Attempt:
             first_sent_at=self.row.first_sent_at,
             last_inbound_at=self.last_inbound_at,
         )
+        if self.channel.traits.replaces:
+            known = yield from known_ids(self.core, self.posting)
+            message = attrs.evolve(message, known=known)
         try:
             flow = self.channel.send(message)
             receipt = yield from flowing(flow, f"{self.channel.name}.send()", self.begin)
@@ -262,8 +267,10 @@ class Attempt:
         return attrs.evolve(end, channel=change)
 
     def ask_for_auth(self, error: NeedsAuth) -> Program[End]:
-        """Hold the account's queue and tell a person once, not once a reply."""
+        """Try again if credentials could be renewed; else hold the queue, and tell a person once."""
         name, why = self.channel.name, storable(str(error))
+        if (yield from renewed_since(self.core, self.channel)):
+            return self.ended(RowState.pending, error, uncount=True)
         _, state = yield from prepared(self.core, name)
         alarm = Announce(f"needs_auth:{name}:{self.row.id}", "needs_auth", None, why)
         alarms = () if state.needs_auth else (alarm,)

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import attrs
 
-from supportflow.channels import NeedsAuth, Page, Polls
+from supportflow.channels import NeedsAuth, Page, Polls, Receives
 from supportflow.desk.accounts import faulted, remembered
 from supportflow.desk.core import Core, claim, commit, whoami
 from supportflow.desk.flows import flowing
@@ -46,7 +46,9 @@ def poll(core: Core, channel: str | None = None) -> Program[Taken]:
     """
     if channel is not None:
         if not isinstance(core.channel(channel), Polls):
-            raise Unsupported(f"{channel} cannot be polled; it takes webhooks")
+            taken = isinstance(core.channel(channel), Receives)
+            how = "it takes webhooks" if taken else "nothing comes in by it"
+            raise Unsupported(f"{channel} cannot be polled; {how}")
         return (yield from _poll_one(core, channel))
     total = Taken()
     for name in sorted(core.channels):

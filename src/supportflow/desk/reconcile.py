@@ -15,10 +15,10 @@ from supportflow.desk.settle import End, plain_receipt, row_of, said, settle
 from supportflow.errors import StoreError
 from supportflow.flow import Program
 from supportflow.model import Agent, Hold, Outgoing, PartTold, Receipt
-from supportflow.stores import Claimed, Outbox, Row, RowState, Settlement
+from supportflow.stores import Claimed, Outbox, Posting, Row, RowState, Settlement
 from supportflow.text import storable
 
-__all__ = ["reconcile"]
+__all__ = ["known_ids", "reconcile"]
 
 #: How many reads must find nothing, each at least `Traits.settle` after the one before.
 _READS = 2
@@ -85,14 +85,24 @@ def _look(core: Core, row: Row) -> Program[Found | None]:
 
 def _message(core: Core, row: Row) -> Program[Outgoing]:
     """Return what is looked for, with the ids that other replies in the talk already have."""
-    posting, known = row.posting, frozenset[str]()
-    if posting.conversation is not None:
-        query = Outbox((RowState.sent,), conversation=posting.conversation, limit=_OTHERS)
-        others = yield from find(core, query)
-        known = frozenset(other.remote_id for other in others.rows if other.remote_id)
+    known = yield from known_ids(core, row.posting)
     return attrs.evolve(
-        posting.outgoing, attempt=row.attempt, first_sent_at=row.first_sent_at, known=known
+        row.posting.outgoing, attempt=row.attempt, first_sent_at=row.first_sent_at, known=known
     )
+
+
+def known_ids(core: Core, posting: Posting) -> Program[frozenset[str]]:
+    """Return the platform's ids that other replies of ours in a conversation already have.
+
+    Args:
+        core: The desk's core.
+        posting: A reply in that conversation.
+    """
+    if posting.conversation is None:
+        return frozenset()
+    query = Outbox((RowState.sent,), conversation=posting.conversation, limit=_OTHERS)
+    others = yield from find(core, query)
+    return frozenset(other.remote_id for other in others.rows if other.remote_id)
 
 
 def _found(core: Core, claimed: Claimed, receipt: Receipt) -> Program[Settlement]:

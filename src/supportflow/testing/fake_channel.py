@@ -11,6 +11,7 @@ from urllib.parse import quote
 import attrs
 
 from supportflow.channels import Delivery, Found, Page, Reconcile, Traits
+from supportflow.channels.powers import check_powers
 from supportflow.channels.rest import ask, items, one_by_one
 from supportflow.errors import PayloadError
 from supportflow.flow import Flow
@@ -34,7 +35,18 @@ __all__ = ["FakeChannel"]
 
 _MINUTES = timedelta(minutes=10)
 _SOON = timedelta(seconds=5)
-_BLIND = Traits("fake", 500, Reconcile.blind, settle=timedelta(0), hold_for=timedelta(0))
+_BLIND = Traits(
+    "fake",
+    500,
+    Reconcile.blind,
+    settle=timedelta(0),
+    hold_for=timedelta(0),
+    unsupported={
+        "edits": "a message stays as it is",
+        "deletions": "a message stays where it is",
+        "echoes": "the class E alone tells of our own posts",
+    },
+)
 _KEY = attrs.evolve(
     _BLIND,
     reconcile=Reconcile.key,
@@ -51,6 +63,7 @@ _ECHO = attrs.evolve(
     settle=_SOON,
     hold_for=_MINUTES,
     inbound=("poll", "webhook"),
+    signature="X-Hub-Signature-256",
 )
 
 
@@ -104,6 +117,7 @@ class FakeChannel:
 
     def send(self, message: Outgoing) -> Flow[Receipt]:
         """Post a message, with whatever name its class lets it carry."""
+        check_powers(message, self.traits)
         return (yield from ask(self._post(message), _receipt, *self._secrets()))
 
     def _secrets(self) -> tuple[Secret, ...]:
