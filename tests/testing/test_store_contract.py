@@ -19,6 +19,8 @@ from supportflow.model import ChannelState, CustomerRef, Receipt
 from supportflow.stores import (
     Changes,
     Conversations,
+    MentionCounts,
+    Mentions,
     Messages,
     Outbox,
     Results,
@@ -475,6 +477,31 @@ class BeginsAnyway(MemoryStore):
         return True
 
 
+class BeginsOnHeldAccounts(MemoryStore):
+    """A store that asks only at the claim whether an account is held."""
+
+    freed = {"paused_until": None}
+
+    def begin(self, claimed):
+        for name, state in self._tables.channels.items():
+            self._tables.channels[name] = attrs.evolve(state, **self.freed)
+        return super().begin(claimed)
+
+
+finds("test_nothing_begins_on_an_account_that_is_held")(BeginsOnHeldAccounts)
+
+
+@finds("test_nothing_begins_on_an_account_that_is_held")
+class BeginsWithoutAuth(BeginsOnHeldAccounts):
+    freed = {"needs_auth": ""}
+
+
+@finds("test_nothing_begins_that_was_decided_on_what_is_over")
+class ForgetsWhatWasDecidedOn(MemoryStore):
+    def begin(self, claimed):
+        return super().begin(attrs.evolve(claimed, decided_on=None))
+
+
 @finds("test_the_first_send_is_remembered")
 class ForgetsTheFirstSend(MemoryStore):
     def begin(self, claimed):
@@ -645,6 +672,71 @@ class PollsInCrowds(MemoryStore):
         return super().claim(work, worker, limit)
 
 
+@finds("test_who_has_lost_the_lease_moves_no_cursor")
+class MovesCursorsWithoutALease(MemoryStore):
+    def commit(self, changes):
+        unfenced = tuple(attrs.evolve(change, fence=None) for change in changes.channels)
+        super().commit(attrs.evolve(changes, channels=unfenced))
+
+
+# --- mentions ----------------------------------------------------------------------------
+
+
+@finds("test_a_mention_is_kept_once")
+class KeepsTheLastMention(MemoryStore):
+    def commit(self, changes):
+        for mention in changes.mentions:
+            self._tables.mentions.pop((mention.query, mention.message.key), None)
+        super().commit(changes)
+
+
+@finds("test_what_was_addressed_to_us_is_no_mention")
+class ShowsTheTagged(MemoryStore):
+    kind = Mentions
+
+    def find(self, query):
+        if not isinstance(query, self.kind):
+            return super().find(query)
+        messages, self._tables.messages = self._tables.messages, {}
+        found = super().find(query)
+        self._tables.messages = messages
+        return found
+
+
+@finds("test_what_was_addressed_to_us_is_no_mention")
+class CountsTheTagged(ShowsTheTagged):
+    kind = MentionCounts
+
+
+@finds("test_mentions_are_found_by_what_where_who_and_when")
+class ShowsMentionsBackwards(Reverses):
+    kind, what = Mentions, "mentions"
+
+
+@finds(
+    "test_mentions_are_found_by_what_where_who_and_when",
+    "test_mentions_are_counted_by_day",
+)
+class IncludesTheEnd(MemoryStore):
+    def find(self, query):
+        if isinstance(query, Mentions | MentionCounts) and query.until:
+            query = attrs.evolve(query, until=query.until + timedelta(microseconds=1))
+        return super().find(query)
+
+
+@finds("test_mentions_are_counted_by_day")
+class CountsTheLastDayFirst(Reverses):
+    kind, what = MentionCounts, "counts"
+
+
+@finds("test_an_erased_persons_mentions_are_gone_for_ever")
+class KeepsMentions(MemoryStore):
+    def erase(self, customer):
+        before = dict(self._tables.mentions)
+        super().erase(customer)
+        self._tables.mentions.update(before)
+
+
 # --- erasure -----------------------------------------------------------------------------
 
 
@@ -670,7 +762,7 @@ class ForgetsOnceKeys(MemoryStore):
         self._tables.once.clear()
 
 
-@finds("test_a_redelivery_is_refused")
+@finds("test_a_redelivery_is_refused", "test_an_erased_persons_mentions_are_gone_for_ever")
 class ForgetsHashes(MemoryStore):
     def erase(self, customer):
         super().erase(customer)

@@ -86,7 +86,7 @@ class Options(TypedDict, total=False):
         classifier: Who reads what customers write; nobody by default.
         clock: Returns the time (aware); the computer's clock by default.
         count: Counts what is told to operators: see `supportflow.desk.telemetry`.
-        searches: What to listen for beside what is addressed to us: queries, or `Search`es.
+        searches: What to listen for beside what is addressed to us: queries, or values of `Search`.
     """
 
     policy: SLAPolicy
