@@ -10,9 +10,9 @@ import pytest
 from supportflow import AsyncDesk, MemoryStore, Unsupported, threaded
 from supportflow.channels import NeedsAuth, Page, RateLimited
 from supportflow.errors import StoreUnavailable
-from supportflow.http import Request
+from supportflow.http import Request, Response
 from supportflow.model import ChannelState, Secret
-from supportflow.stores import Wanted
+from supportflow.stores import Changes, ChannelChange, Wanted
 
 
 def expiring(build):
@@ -66,9 +66,7 @@ def test_a_poll_that_is_refused_renews_and_is_made_again(world):
 def test_a_send_that_is_refused_renews_and_is_made_again(build):
     """Nobody is alarmed, the attempt does not count, and the message goes out once."""
     world = build([expiring(build)])
-    world.take(world.said("m1"))
-    (conversation,) = world.desk.inbox()
-    world.desk.reply(conversation, "We see it.")
+    queued(world)
     world.platform.fail(401)
     assert 1 == world.desk.deliver().sent
     (row,) = world.desk.outbox()
@@ -77,6 +75,42 @@ def test_a_send_that_is_refused_renews_and_is_made_again(build):
         row.attempt,
         state_of(world).needs_auth,
     )
+
+
+def queued(world):
+    """Queue an answer to a customer."""
+    world.take(world.said("m1"))
+    (conversation,) = world.desk.inbox()
+    world.desk.reply(conversation, "We see it.")
+
+
+def test_what_another_worker_polls_is_renewed_by_that_one(world):
+    """Until then the queue is held, and a person is told; new credentials let it go on."""
+    queued(world)
+    other = world.again()
+    world.desk.poll()  # has the lease from now on, and has renewed
+    world.platform.fail(401)
+    assert 0 == other.deliver().sent
+    assert state_of(world).needs_auth
+    change = ChannelChange("net", credentials={"token": Secret("newer")})
+    world.store.commit(Changes(world.clock(), channels=(change,)))
+    assert 1 == other.deliver().sent
+
+
+def test_a_send_goes_again_if_somebody_was_faster(world):
+    """What was refused is not what is kept by now: nothing is renewed twice."""
+    queued(world)
+    tokens = len(world.net.renewals)
+
+    def renewed_meanwhile(request):
+        change = ChannelChange("net", credentials={"token": Secret("newer")})
+        world.store.commit(Changes(world.clock(), channels=(change,)))
+        return Response(401, at=world.clock())
+
+    world.platform.fail(renewed_meanwhile)
+    assert 1 == world.desk.deliver().sent
+    assert tokens == len(world.net.renewals)
+    assert "newer" == state_of(world).credentials["token"].reveal()
 
 
 def test_credentials_that_others_renewed_meanwhile_are_just_used(world, monkeypatch):
