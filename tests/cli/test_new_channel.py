@@ -49,6 +49,8 @@ def test_it_registers_itself(made):
 def test_it_passes_its_tests_at_once(made):
     """Nothing is installed or changed: `pytest` in the new folder proves the whole contract."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+    # What Hypothesis found out about the kit's source is kept there: it takes seconds to find out.
+    kept["HYPOTHESIS_STORAGE_DIRECTORY"] = str(OWN.parents[1] / ".hypothesis")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
         cwd=made[0].parent,

@@ -95,8 +95,10 @@ POINTS = [
 ]
 #: Where the platform may have it and the file does not say so, or is about to.
 IN_DOUBT = re.compile("begin|post|commit")
-#: How often workers are killed at a point; twice as often where there is doubt.
-OFTEN = 2
+#: How often workers are killed at a point at least; twice as often where there is doubt.
+OFTEN = 1
+#: As often where a bug is seeded: fewer points, and it must show at them.
+OFTEN_SEEDED = 2
 #: What makes a step likely.
 CAUSES = {"send commit unknown": "error_after", "send commit pending": "rate_limited"}
 #: How long a worker waits for an answer, in seconds: only a platform that is told to holds one.
@@ -347,11 +349,12 @@ class Campaign:
         path: The file.
         customers: How many customers write on each network.
         points: Where to kill.
+        often: How often at each.
     """
 
-    def __init__(self, path: str, customers: int, points: Iterable[str]) -> None:
+    def __init__(self, path: str, customers: int, points: Iterable[str], often: int) -> None:
         self.dice = random.Random(20260302)
-        self.points = frozenset(points)
+        self.points, self.often = frozenset(points), often
         self.killed = Counter[str]()
         self.planned = {network: cycle((*FAULTS, *OWN_FAULTS[network])) for network in NETWORKS}
         self.hooks: Hooks = []  # those that nobody has acknowledged
@@ -426,7 +429,7 @@ class Campaign:
 
     def lacks(self, point: str) -> bool:
         """Say whether too few were killed at a point."""
-        wanted = OFTEN * 2 if IN_DOUBT.search(point) else OFTEN
+        wanted = self.often * 2 if IN_DOUBT.search(point) else self.often
         return point in self.points and self.killed[point] < wanted
 
     def kill_anywhere(self) -> None:
@@ -481,7 +484,7 @@ def main(path: str, kills: int, bug: str = "") -> dict[str, Any]:
     BUGS[bug]()
     # A seeded bug needs few kills, there where it shows.
     points = [point for point in POINTS if not bug or re.search("post|send commit sent", point)]
-    campaign = Campaign(path, 4 if bug else 8, points)
+    campaign = Campaign(path, 4 if bug else 8, points, OFTEN_SEEDED if bug else OFTEN)
     for number in range(3 * kills):
         if campaign.killed.total() >= kills and (bug or not any(map(campaign.lacks, points))):
             break

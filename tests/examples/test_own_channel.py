@@ -23,7 +23,12 @@ BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 def call(*command: object, cwd: Path, status: int = 0) -> str:
     """Run a command that nothing measures, and return what it prints."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
-    quick = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    quick = {
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        # What Hypothesis found out about the kit's source: it takes seconds to find out.
+        "HYPOTHESIS_STORAGE_DIRECTORY": str(ROOT / ".hypothesis"),
+    }
     done = subprocess.run(
         [*map(str, command)],
         cwd=cwd,

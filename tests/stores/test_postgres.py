@@ -21,6 +21,13 @@ def opening(schema, clock=None):
     return PostgresStore(schema[0], clock, schema=schema[1])
 
 
+def fewer(monkeypatch, each):
+    """Let every writer of the contract write less: a server takes its time over each commit."""
+    monkeypatch.setattr(store_writers, "EACH", each)
+    notes = {f"{writer}-{n}" for writer in range(store_writers.WRITERS) for n in range(each)}
+    monkeypatch.setattr(store_writers, "NOTES", notes)
+
+
 @pytest.fixture(autouse=True)
 def patient_kill(monkeypatch, postgres):
     """Let the server notice that a process was killed, which it does a moment later."""
@@ -38,6 +45,10 @@ def patient_kill(monkeypatch, postgres):
 
 class TestPostgresStore(SharedStoreContract):
     """The contract, kept in tables that processes share."""
+
+    @pytest.fixture(autouse=True)
+    def fewer_writes(self, monkeypatch):
+        fewer(monkeypatch, 12)
 
     @pytest.fixture
     def reopen(self, postgres, clock):
@@ -61,7 +72,11 @@ class TestPostgresStore(SharedStoreContract):
 
 
 class TestAsyncPostgresStore(StoreContract):
-    """The contract, asked on an event loop."""
+    """The contract, asked on an event loop; the database is that of above, so it writes less."""
+
+    @pytest.fixture(autouse=True)
+    def fewer_writes(self, monkeypatch):
+        fewer(monkeypatch, 4)
 
     @pytest.fixture
     def reopen(self, postgres, clock):
@@ -100,7 +115,7 @@ class PostgresOutboxMachine(Placed, OutboxMachine):
 
 
 class TestPostgresMachine(PostgresMachine.TestCase):
-    settings = settings(max_examples=6, stateful_step_count=25, deadline=None)
+    settings = settings(max_examples=5, stateful_step_count=25, deadline=None)
 
     @pytest.fixture(autouse=True)
     def place(self, postgres):
@@ -108,7 +123,7 @@ class TestPostgresMachine(PostgresMachine.TestCase):
 
 
 class TestPostgresOutboxMachine(PostgresOutboxMachine.TestCase):
-    settings = settings(max_examples=8, stateful_step_count=25, deadline=None)
+    settings = settings(max_examples=5, stateful_step_count=25, deadline=None)
 
     @pytest.fixture(autouse=True)
     def place(self, postgres):

@@ -15,7 +15,13 @@ from supportflow.errors import Conflict, InvalidValue, StoreUnavailable
 from supportflow.stores import Quarantine, RowState, Wanted, Work, WorkKind
 from supportflow.stores.sqlite import SQLiteStore
 from supportflow.stores.threaded import threaded
-from supportflow.testing import Blocking, SharedStoreContract, StoreContract, StoreMachine
+from supportflow.testing import (
+    Blocking,
+    SharedStoreContract,
+    StoreContract,
+    StoreMachine,
+    store_writers,
+)
 from supportflow.testing.store_samples import (
     CHANNEL,
     batch,
@@ -58,7 +64,13 @@ class TestSQLiteStore(SharedStoreContract):
 
 
 class TestThreadedSQLiteStore(StoreContract):
-    """The contract, asked through an event loop."""
+    """The contract, asked through an event loop; its writers are those of above, and write less."""
+
+    @pytest.fixture(autouse=True)
+    def fewer(self, monkeypatch):
+        monkeypatch.setattr(store_writers, "EACH", 5)
+        notes = {f"{writer}-{n}" for writer in range(store_writers.WRITERS) for n in range(5)}
+        monkeypatch.setattr(store_writers, "NOTES", notes)
 
     @pytest.fixture
     def reopen(self, path, clock):
@@ -91,7 +103,7 @@ class SQLiteMachine(StoreMachine):
 
 
 TestSQLiteMachine = SQLiteMachine.TestCase
-TestSQLiteMachine.settings = settings(max_examples=15, stateful_step_count=30, deadline=None)
+TestSQLiteMachine.settings = settings(max_examples=10, stateful_step_count=30, deadline=None)
 
 
 # --- what is its own -----------------------------------------------------------------------

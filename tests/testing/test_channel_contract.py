@@ -763,7 +763,9 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, st
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short"]
     options = ["--rootdir", str(folder), "-W", "error", f"--junitxml={report}", *tests]
     # The plugins of whoever runs this have no part in it, and take their time.
-    env = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    # What Hypothesis found out about the kit's source is kept there: it takes seconds to find out.
+    known = {"HYPOTHESIS_STORAGE_DIRECTORY": str(Path(__file__).parents[2] / ".hypothesis")}
+    env = {**os.environ, **known, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     done = subprocess.run(
         [*command, *options], capture_output=True, text=True, check=False, cwd=folder, env=env
     )
