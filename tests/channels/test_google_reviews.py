@@ -585,6 +585,7 @@ def test_the_next_reply_of_ours_replaces_the_last(network, clock):
             say(talk.id, text, agent="anna")
             assert 1 == desk.deliver().sent
             polled(desk)
+            clock.advance(minutes=1)
         assert "We are sorry." == review.reply.text
         network.owner.reply(review, "We are sorry. Anna")
         desk.resolve(talk.id, "The tea is warm now.", agent="ben")
