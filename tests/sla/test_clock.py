@@ -79,6 +79,14 @@ def test_marks_of_one_instant_stand_by_meaning():
     assert ["a", "b", "told:1"] == [one.key for one in found]
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
+def test_steps_of_one_instant_are_taken_in_their_order(order):
+    """Whatever the replies are called and came in: platforms tell times in whole seconds."""
+    told = [tell(1, step, key=key) for step, key in ((A, "c"), (P, "b"), (R, "a"))]
+    standing = folded(ask(0, playbook="complaint"), *(told[place] for place in order))
+    assert State.resolved is standing.base.state
+
+
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_a_mark_counts_once(place):
     """One that is there already changes nothing, and the same tuple comes back."""

@@ -12,7 +12,7 @@ from datetime import datetime
 
 import attrs
 
-from supportflow.model import MAX_MARKS, AgentKind, Base, Clock, Mark, Marked, Metric, State
+from supportflow.model import MAX_MARKS, AgentKind, Base, Clock, Mark, Marked, Metric, State, Step
 from supportflow.model.quick import maker
 from supportflow.playbook import PLAYBOOKS, Playbook, find_playbook
 
@@ -39,8 +39,13 @@ class Standing:
     clocks: tuple[Clock, ...]
 
 
-def _place(mark: Mark) -> tuple[datetime, int, str]:
-    return (mark.at, _RANK[mark.what], mark.key)
+def _place(mark: Mark) -> tuple[datetime, int, tuple[Step, ...], str]:
+    """Return what marks are sorted by: of one instant, in the order in which steps are taken.
+
+    Many platforms tell times in whole seconds, and two replies may be told within one. (The
+    steps' names happen to be in their order.)
+    """
+    return (mark.at, _RANK[mark.what], mark.steps, mark.key)
 
 
 def insert(marks: tuple[Mark, ...], mark: Mark) -> tuple[Mark, ...]:
