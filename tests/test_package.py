@@ -47,6 +47,7 @@ PEERS = {"channels", "notifiers"}
 FAMILIES = {
     f"supportflow.channels.{name}"
     for name in (
+        "arguments",
         "meta",
         "meta_account",
         "meta_inbox",

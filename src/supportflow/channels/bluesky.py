@@ -42,6 +42,7 @@ from supportflow.channels import (
     SendError,
     Traits,
 )
+from supportflow.channels.arguments import named
 from supportflow.channels.powers import check_powers
 from supportflow.channels.rest import items, one_by_one
 from supportflow.channels.setup import Need, Setup
@@ -103,8 +104,7 @@ _NAME = re.compile(rf"(?<![^\s(])@((?:{_LABEL}\.)+[a-zA-Z](?:[a-zA-Z0-9-]{{0,61}
 _LINK = re.compile(r"(?<![^\s(])https?://[^\s/]\S*", re.IGNORECASE)
 _TAG = re.compile(r"(?<!\S)[#＃]([^\s\u00ad\u200a-\u200d\u2060\u20e2]+)")
 
-# Any, because the converter of the field hides its type from mypy.
-_POWERS: Any = ("announcement", "card")
+_POWERS = ("announcement", "card")
 
 _TRAITS = Traits(
     "bluesky",
@@ -161,11 +161,6 @@ def _identifier(value: str) -> str:
 
 def _moment_of(value: datetime | None) -> datetime | None:
     return None if value is None else aware(value, "since")
-
-
-def _name(_: object, __: object, value: str) -> None:
-    if not isinstance(value, str) or not value.strip():
-        raise InvalidValue(f"name is {value!r:.60}; it must be a string that is not empty")
 
 
 # -- what is remembered
@@ -517,7 +512,7 @@ class Bluesky:
     identifier: str = attrs.field(converter=_identifier)
     password: Secret = attrs.field(converter=Secret, kw_only=True)
     service: str = attrs.field(default="https://bsky.social", converter=_url, kw_only=True)
-    name: str = attrs.field(default="bluesky", validator=_name, kw_only=True)
+    name: str = attrs.field(default="bluesky", validator=named, kw_only=True)
     direct: bool = attrs.field(default=True, kw_only=True)
     since: datetime | None = attrs.field(default=None, converter=_moment_of, kw_only=True)
     _known: _Known = attrs.field(factory=_Known, kw_only=True, repr=False)

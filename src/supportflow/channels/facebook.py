@@ -33,8 +33,9 @@ from typing import Any, ClassVar
 import attrs
 
 from supportflow.channels import Ambiguous, Found, Reconcile, Refused, Traits
+from supportflow.channels.arguments import named
 from supportflow.channels.meta import Item, Repeated, bounded, field_of, moment
-from supportflow.channels.meta_account import is_node, named
+from supportflow.channels.meta_account import is_node
 from supportflow.channels.meta_inbox import fits
 from supportflow.channels.meta_page import NEEDS, Page
 from supportflow.channels.meta_search import Search, Seen, read_back, searched, see_in_thread
@@ -71,8 +72,7 @@ _MAX_PRIVATE = 2_000
 #: How many attempts may have been the one that Facebook says was there before.
 _ATTEMPTS = 2
 
-# Any, because the converter of the field hides its type from mypy.
-_POWERS: Any = ("announcement", "attachments")
+_POWERS = ("announcement", "attachments")
 
 _TRAITS = Traits(
     "facebook",

@@ -33,8 +33,9 @@ from typing import Any, ClassVar
 import attrs
 
 from supportflow.channels import Found, Reconcile, Refused, Traits
+from supportflow.channels.arguments import named
 from supportflow.channels.meta import Item, field_of, moment
-from supportflow.channels.meta_account import is_node, named, numbered
+from supportflow.channels.meta_account import is_node, numbered
 from supportflow.channels.meta_inbox import Event, fits
 from supportflow.channels.meta_page import NEEDS, Page
 from supportflow.channels.meta_search import Search, Seen, read_back, searched, see_in_thread

@@ -36,6 +36,7 @@ from supportflow.channels import (
     Traits,
     Unreadable,
 )
+from supportflow.channels.arguments import named
 from supportflow.channels.oauth import address, refreshed, timed
 from supportflow.channels.powers import check_powers
 from supportflow.channels.rest import ask, items, one_by_one
@@ -190,11 +191,6 @@ def _version(_: object, __: object, value: str) -> None:
 def _secrets(value: Secret | str | Sequence[Secret | str]) -> tuple[Secret, ...]:
     several = (value,) if isinstance(value, Secret | str) else tuple(value)
     return usable([Secret(each) for each in several])
-
-
-def _named(_: object, __: object, value: str) -> None:
-    if not isinstance(value, str) or not value.strip():
-        raise InvalidValue(f"name is {value!r:.60}; it must be a string that is not empty")
 
 
 def _number(_: object, __: object, value: int) -> None:
@@ -354,7 +350,7 @@ class LinkedIn:
     version: str = attrs.field(default="202607", validator=_version, kw_only=True)
     since: datetime | None = attrs.field(default=None, converter=_moment, kw_only=True)
     poll_every: timedelta = attrs.field(default=_TRAITS.poll_every, kw_only=True)
-    name: str = attrs.field(default="linkedin", validator=_named, kw_only=True)
+    name: str = attrs.field(default="linkedin", validator=named, kw_only=True)
     base_url: str = attrs.field(default="https://api.linkedin.com", converter=address, kw_only=True)
     login_url: str = attrs.field(
         default="https://www.linkedin.com", converter=address, kw_only=True

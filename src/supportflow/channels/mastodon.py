@@ -36,6 +36,7 @@ from supportflow.channels import (
     Refused,
     Traits,
 )
+from supportflow.channels.arguments import named
 from supportflow.channels.powers import check_powers
 from supportflow.channels.rest import items, one_by_one
 from supportflow.channels.setup import Need, Setup
@@ -96,8 +97,7 @@ _ACCOUNT = re.compile(
     r"authori[sz]ed scopes|your (login|account)|authenticated user", re.IGNORECASE
 )
 
-# Any, because the converter of the field hides its type from mypy.
-_POWERS: Any = ("announcement",)
+_POWERS = ("announcement",)
 
 _TRAITS = Traits(
     "mastodon",
@@ -157,11 +157,6 @@ def _url(value: str) -> str:
 
 def _moment_of(value: datetime | None) -> datetime | None:
     return None if value is None else aware(value, "since")
-
-
-def _name(_: object, __: object, value: str) -> None:
-    if not isinstance(value, str) or not value.strip():
-        raise InvalidValue(f"name is {value!r:.60}; it must be a string that is not empty")
 
 
 @attrs.frozen
@@ -331,7 +326,7 @@ class Mastodon:
 
     instance_url: str = attrs.field(converter=_url)
     token: Secret = attrs.field(converter=Secret, kw_only=True)
-    name: str = attrs.field(default="mastodon", validator=_name, kw_only=True)
+    name: str = attrs.field(default="mastodon", validator=named, kw_only=True)
     since: datetime | None = attrs.field(default=None, converter=_moment_of, kw_only=True)
     _known: _Known = attrs.field(factory=_Known, kw_only=True, repr=False)
 

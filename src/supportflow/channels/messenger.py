@@ -28,8 +28,8 @@ from typing import Any, ClassVar
 import attrs
 
 from supportflow.channels import Found, Reconcile, Traits
+from supportflow.channels.arguments import named
 from supportflow.channels.meta import Item, field_of
-from supportflow.channels.meta_account import named
 from supportflow.channels.meta_inbox import Event, fits
 from supportflow.channels.meta_page import NEEDS, Page
 from supportflow.channels.meta_search import searched, see_in_thread
@@ -52,8 +52,7 @@ _MAX_URL = 2048
 
 _WINDOW = timedelta(hours=24)
 
-# Any, because the converter of the field hides its type from mypy.
-_POWERS: Any = ("card", "quick_replies")
+_POWERS = ("card", "quick_replies")
 
 _TRAITS = Traits(
     "messenger",

@@ -33,7 +33,7 @@ from supportflow.http import Request, Response, Webhook, read_json
 from supportflow.model import ChannelState, Fact, Outgoing, Receipt, Secret
 from supportflow.text.fields import compact, mapping, mappings, word
 
-__all__ = ["Account", "cursor_of", "is_node", "named", "nodes_of", "numbered"]
+__all__ = ["Account", "cursor_of", "is_node", "nodes_of", "numbered"]
 
 #: A read that is refused only says why, not until when.
 _UNTIMED = datetime(1970, 1, 1, tzinfo=UTC)
@@ -61,12 +61,6 @@ def numbered(_: object, field: attrs.Attribute[str], value: str) -> None:
 def _version(_: object, __: object, value: str) -> None:
     if not isinstance(value, str) or not _VERSION.fullmatch(value):
         raise InvalidValue(f"version is {value!r:.60}; write it as in 'v23.0'")
-
-
-def named(_: object, __: object, value: str) -> None:
-    """Refuse what is no name of a channel; a validator of attrs."""
-    if not isinstance(value, str) or not value.strip():
-        raise InvalidValue(f"name is {value!r:.60}; it must be a string that is not empty")
 
 
 def _base(value: str) -> str:

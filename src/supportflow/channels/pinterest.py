@@ -29,6 +29,7 @@ from supportflow.channels import (
     SendError,
     Traits,
 )
+from supportflow.channels.arguments import named
 from supportflow.channels.oauth import address, refreshed
 from supportflow.channels.powers import check_powers
 from supportflow.channels.rest import ask, items
@@ -57,7 +58,7 @@ _TRIAL = (
     "pins made with trial access are visible to their creator alone; Pinterest does not tell here "
     "which access the app has"
 )
-_POWERS: Any = ("announcement", "attachments", "card")
+_POWERS = ("announcement", "attachments", "card")
 _UTC = re.compile(r"[0-9-]{10}T[0-9:.]+")
 
 _TRAITS = Traits(
@@ -114,11 +115,6 @@ _SETUP = Setup(
 def _board(_: object, __: object, value: str) -> None:
     if not isinstance(value, str) or not _BOARD.fullmatch(value):
         raise InvalidValue(f"board_id is {value!r:.60}; give the board's number as text")
-
-
-def _named(_: object, __: object, value: str) -> None:
-    if not isinstance(value, str) or not value.strip():
-        raise InvalidValue(f"name is {value!r:.60}; it must be a string that is not empty")
 
 
 def _link(url: str, what: str) -> str:
@@ -203,7 +199,7 @@ class Pinterest:
     refresh_token: Secret | None = attrs.field(
         default=None, converter=attrs.converters.optional(Secret), kw_only=True
     )
-    name: str = attrs.field(default="pinterest", validator=_named, kw_only=True)
+    name: str = attrs.field(default="pinterest", validator=named, kw_only=True)
     base_url: str = attrs.field(
         default="https://api.pinterest.com", converter=address, kw_only=True
     )

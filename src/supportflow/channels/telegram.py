@@ -43,6 +43,7 @@ from supportflow.channels import (
     SendError,
     Traits,
 )
+from supportflow.channels.arguments import named
 from supportflow.channels.powers import check_powers
 from supportflow.channels.rest import one_by_one
 from supportflow.channels.setup import Need, Setup
@@ -108,8 +109,7 @@ _CURSOR = re.compile(r"[0-9]{1,16}")
 _PLACE = re.compile(r"(-?[0-9]{1,19})(?:/([0-9]{1,19}))?(?:@([!-~]{1,256}))?")
 _MESSAGE = re.compile(r"-?[0-9]{1,19}:([0-9]{1,19})(?:@[!-~]{1,256})?")
 
-# Any, because the converter of the field hides its type from mypy.
-_POWERS: Any = ("attachments", "card", "quick_replies")
+_POWERS = ("attachments", "card", "quick_replies")
 
 _TRAITS = Traits(
     "telegram",
@@ -232,11 +232,6 @@ def _announced(_: object, __: object, value: str | None) -> None:
 def _wait(_: object, __: object, value: timedelta) -> None:
     if not isinstance(value, timedelta) or not timedelta(0) <= value <= _LONGEST_WAIT:
         raise InvalidValue(f"wait is {value!r:.60}; give 0 to {_LONGEST_WAIT.seconds} seconds")
-
-
-def _named(_: object, __: object, value: str) -> None:
-    if not isinstance(value, str) or not value.strip():
-        raise InvalidValue(f"name is {value!r:.60}; it must be a string that is not empty")
 
 
 # -- in
@@ -601,12 +596,12 @@ class Telegram:
     staff: frozenset[str] = attrs.field(default=frozenset(), converter=_staff, kw_only=True)
     wait: timedelta = attrs.field(default=timedelta(seconds=10), validator=_wait, kw_only=True)
     base_url: str = attrs.field(default="https://api.telegram.org", converter=_base, kw_only=True)
-    name: str = attrs.field(default="telegram", validator=_named, kw_only=True)
+    name: str = attrs.field(default="telegram", validator=named, kw_only=True)
 
     @property
     def traits(self) -> Traits:
         """Return what Telegram can do; where webhooks are meant to come, polls are seldom."""
-        powers: Any = (*_POWERS, "announcement") if self.announce_in else _POWERS
+        powers = (*_POWERS, "announcement") if self.announce_in else _POWERS
         every = timedelta(minutes=1) if self.secret_token else _TRAITS.poll_every
         return attrs.evolve(_TRAITS, powers=powers, poll_every=every)
 

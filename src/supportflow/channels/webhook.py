@@ -26,6 +26,7 @@ from supportflow.channels import (
     SendError,
     Traits,
 )
+from supportflow.channels.arguments import named
 from supportflow.channels.powers import check_powers
 from supportflow.channels.rest import ask, items, one_by_one
 from supportflow.channels.setup import Need, Setup
@@ -60,7 +61,7 @@ __all__ = ["GenericWebhook"]
 _FORMAT = 1
 #: How long an app must remember a `webhook-id`. Ours.
 _KEY_WINDOW = timedelta(hours=24)
-_POWERS: Any = ("attachments", "quick_replies")  # the converter makes a frozenset
+_POWERS = ("attachments", "quick_replies")
 _TRAITS = Traits(
     "webhook",
     max_text=4_000,
@@ -99,11 +100,6 @@ def _secrets(value: str | Secret | Sequence[str | Secret]) -> tuple[Secret, ...]
 
 
 _SOME_TIME = datetime.fromisoformat("2026-01-01T00:00:00Z")
-
-
-def _name(_: object, __: object, value: str) -> None:
-    if not isinstance(value, str) or not value.strip():
-        raise InvalidValue(f"name is {value!r:.60}; it must be a string that is not empty")
 
 
 def _length(_: object, __: object, value: int) -> None:
@@ -158,9 +154,9 @@ class GenericWebhook:
 
     url: str = attrs.field(converter=_url)
     secret: tuple[Secret, ...] = attrs.field(converter=_secrets, kw_only=True)
-    name: str = attrs.field(default="webhook", validator=_name, kw_only=True)
+    name: str = attrs.field(default="webhook", validator=named, kw_only=True)
     max_text: int = attrs.field(default=4_000, validator=_length, kw_only=True)
-    network: str = attrs.field(default="webhook", validator=_name, kw_only=True)
+    network: str = attrs.field(default="webhook", validator=named, kw_only=True)
 
     @property
     def traits(self) -> Traits:

@@ -42,8 +42,9 @@ from supportflow.channels import (
     SendError,
     Traits,
 )
+from supportflow.channels.arguments import named
 from supportflow.channels.meta import Item, OutsideWindow, moment, outcome, pause, receipt
-from supportflow.channels.meta_account import Account, named, nodes_of, numbered
+from supportflow.channels.meta_account import Account, nodes_of, numbered
 from supportflow.channels.powers import check_powers
 from supportflow.channels.setup import Need, Setup
 from supportflow.errors import PayloadError, TransportError, Unsupported, WindowClosed
@@ -80,8 +81,7 @@ _UNTIMED = datetime(1970, 1, 1, tzinfo=UTC)
 #: How long sending pauses that was restricted for the quality of what was sent. Ours.
 _RESTRICTED = timedelta(hours=1)
 
-# Any, because the converter of the field hides its type from mypy.
-_POWERS: Any = ("attachments", "card", "quick_replies", "template")
+_POWERS = ("attachments", "card", "quick_replies", "template")
 
 _TRAITS = Traits(
     "whatsapp",

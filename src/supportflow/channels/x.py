@@ -45,6 +45,7 @@ from supportflow.channels import (
     SendError,
     Traits,
 )
+from supportflow.channels.arguments import named
 from supportflow.channels.oauth import address
 from supportflow.channels.powers import check_powers
 from supportflow.channels.rest import one_by_one
@@ -146,8 +147,7 @@ _EVENTS = (
     "dm.sent",
 )
 
-# Any, because the converter of the field hides its type from mypy.
-_POWERS: Any = ("announcement",)
+_POWERS = ("announcement",)
 _ELSEWHERE = (
     "X lets an app reply only where the author mentioned, quoted or replied to the account; answer "
     "in X's own app, or write to them privately, which they must allow"
@@ -240,11 +240,6 @@ _NOT_ENGAGED = re.compile(r"not been mentioned|otherwise engaged|mentioned or ar
 def _user(_: object, __: object, value: str) -> None:
     if not isinstance(value, str) or not _ID.fullmatch(value):
         raise InvalidValue(f"user_id is {value!r:.60}; it is the account's number, as a string")
-
-
-def _named(_: object, __: object, value: str) -> None:
-    if not isinstance(value, str) or not value.strip():
-        raise InvalidValue(f"name is {value!r:.60}; it must be a string that is not empty")
 
 
 def _token(value: Secret | str) -> Secret:
@@ -635,7 +630,7 @@ class X:
     max_text: int = attrs.field(default=280, validator=_longest, kw_only=True)
     since: datetime | None = attrs.field(default=None, converter=_moment, kw_only=True)
     base_url: str = attrs.field(default="https://api.x.com", converter=address, kw_only=True)
-    name: str = attrs.field(default="x", validator=_named, kw_only=True)
+    name: str = attrs.field(default="x", validator=named, kw_only=True)
 
     setup: ClassVar[Setup] = _SETUP
 
